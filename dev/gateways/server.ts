@@ -5,6 +5,7 @@
  */
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout } from "node:timers/promises";
 
 /** One request as a gateway sees it. `target` is the raw request target: never decoded, `//` never collapsed. */
 export type GatewayRequest = {
@@ -36,11 +37,16 @@ export type GatewayOptions = {
   handle: (request: GatewayRequest) => Promise<GatewayReply>;
   /** Builds the refusal of an oversized body or of an internal error in the dialect of the service. */
   problem: (status: number, message: string) => GatewayReply;
+  /** The label of a call before it is handled, so that a fault of phase `before` can match it. */
+  describe?: (request: GatewayRequest) => string;
   /** Extra control routes under `/_local/`, by `METHOD /path`. */
   control?: Record<string, (body: unknown) => unknown>;
 };
 
-/** One finished or running call. Times are milliseconds since the epoch with fractions; `endedAt` is null while it runs. */
+/**
+ * One finished or running call. Times are milliseconds since the epoch with fractions; `endedAt` is null while it
+ * runs. `status` is null while it runs and when no answer was sent: dropped, hung, or the client had left.
+ */
 export type CallRecord = {
   id: number;
   target: string;
@@ -52,20 +58,24 @@ export type CallRecord = {
 
 /**
  * What goes wrong on purpose. `drop` cuts the connection, `status` answers with `status`, `hang` never answers.
- * `phase: "after"` lets the effect happen first and only spoils the answer. `remaining` is how many calls are hit.
+ * `phase: "after"` lets the effect happen first and only spoils the answer. `remaining` is how many calls are hit,
+ * without it all are.
  */
 export type Fault = {
   mode: "drop" | "status" | "hang";
   phase: "before" | "after";
+  /** Default 500. */
   status?: number;
   remaining?: number;
-  /** Only calls whose target or label contains this text. A label is known in phase `after` only. */
+  /** Only calls whose target or label contains this text. In phase `before` the label is what `describe` says. */
   match?: string;
 };
 
+/** `close` lets running calls finish for 2 s; streams and hung calls are cut at once. */
 export type Gateway = { name: string; port: number; url: string; close: () => Promise<void> };
 
 const CALL_RECORD_LIMIT = 50_000;
+const CLOSE_GRACE_MS = 2_000;
 
 /**
  * Starts a gateway on 127.0.0.1.
@@ -76,15 +86,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let fault: Fault | null = null;
   let calls: CallRecord[] = [];
   let nextCallId = 1;
+  const running = new Set<Promise<void>>();
+  const closing = new AbortController();
 
   const control: Record<string, (body: unknown) => unknown> = {
     "GET /_local/health": () => ({ status: "ok", name: options.name }),
     "PUT /_local/delay": (body) => {
-      delayMs = Number((body as { ms?: unknown }).ms ?? 0);
+      delayMs = parseDelay(body);
       return { ms: delayMs };
     },
     "PUT /_local/fault": (body) => {
-      fault = (body as { fault: Fault | null }).fault;
+      fault = parseFault(body);
       return { fault };
     },
     "GET /_local/calls": () => ({ calls }),
@@ -109,14 +121,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const target = request.url ?? "/";
     const body = await readBody(request, options.maxBodyBytes);
-    const controlRoute = control[`${request.method} ${target.split("?")[0]}`];
-    if (controlRoute) {
-      const parsed: unknown = body && body.length > 0 ? JSON.parse(body.toString("utf8")) : {};
-      send(response, {
-        status: 200,
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(await controlRoute(parsed)),
-      });
+    if (body === "gone") {
+      response.destroy();
+      return;
+    }
+    const path = target.split("?")[0] ?? "";
+    if (path.startsWith("/_local/")) {
+      send(response, await answerControl(control[`${request.method} ${path}`], body));
       return;
     }
 
@@ -130,44 +141,73 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     };
     if (calls.length >= CALL_RECORD_LIMIT) calls.shift();
     calls.push(call);
-    const gone = new AbortController();
-    response.on("close", () => gone.abort());
+    const status = await answer(call, request, response, body);
+    call.endedAt = performance.timeOrigin + performance.now();
+    call.status = status;
+  }
 
-    const before = takeFault("before", target);
-    if (before && (await spoil(before, response, options))) return;
-    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+  /** @returns the status that was sent, or null when none was. */
+  async function answer(
+    call: CallRecord,
+    incoming: IncomingMessage,
+    response: ServerResponse,
+    body: Buffer | "too large",
+  ): Promise<number | null> {
+    const gone = new AbortController();
+    response.on("close", () => {
+      if (!response.writableFinished) gone.abort();
+    });
+    const request: GatewayRequest = {
+      method: incoming.method ?? "GET",
+      target: call.target,
+      headers: incoming.headers,
+      body: body === "too large" ? Buffer.alloc(0) : body,
+      remoteAddress: incoming.socket.remoteAddress ?? "",
+      signal: gone.signal,
+    };
+    call.label = options.describe?.(request) ?? "";
+
+    const before = takeFault("before", `${call.target} ${call.label}`);
+    if (before) return spoil(before, response);
+    // A call that is delayed while the gateway closes goes on at once.
+    if (delayMs > 0) await setTimeout(delayMs, undefined, { signal: closing.signal }).catch(() => {});
 
     let reply: GatewayReply;
-    if (body === null) {
-      reply = options.problem(413, "request body too large");
-    } else {
-      try {
-        reply = await options.handle({
-          method: request.method ?? "GET",
-          target,
-          headers: request.headers,
-          body,
-          remoteAddress: request.socket.remoteAddress ?? "",
-          signal: gone.signal,
-        });
-      } catch (error) {
-        console.error(`[${options.name}]`, error);
-        reply = options.problem(500, error instanceof Error ? error.message : String(error));
-      }
+    try {
+      reply =
+        body === "too large" ? options.problem(413, "request body too large") : await options.handle(request);
+    } catch (error) {
+      console.error(`[${options.name}]`, error);
+      reply = options.problem(500, error instanceof Error ? error.message : String(error));
     }
-    call.label = reply.label ?? "";
-    const after = takeFault("after", `${target} ${call.label}`);
-    if (after && (await spoil(after, response, options))) return;
-    call.endedAt = performance.timeOrigin + performance.now();
-    call.status = reply.status;
-    send(response, reply);
+    if (reply.label !== undefined && reply.label !== "") call.label = reply.label;
+
+    const after = takeFault("after", `${call.target} ${call.label}`);
+    if (after) return spoil(after, response);
+    return send(response, reply);
+  }
+
+  /** @returns the status that was sent, or null when none was. */
+  async function spoil(fault: Fault, response: ServerResponse): Promise<number | null> {
+    if (fault.mode === "status")
+      return send(response, options.problem(fault.status ?? 500, "injected fault"));
+    if (fault.mode === "hang" && !response.destroyed && !closing.signal.aborted) {
+      await new Promise<void>((resolve) => {
+        response.once("close", resolve);
+        closing.signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+    response.destroy();
+    return null;
   }
 
   const server = createServer((request, response) => {
-    serve(request, response).catch((error: unknown) => {
+    const call = serve(request, response).catch((error: unknown) => {
       console.error(`[${options.name}]`, error);
       response.destroy();
     });
+    running.add(call);
+    void call.then(() => running.delete(call));
   });
   // Longer than any client keeps an idle connection, so that none is closed under a request.
   server.keepAliveTimeout = 75_000;
@@ -180,46 +220,91 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     name: options.name,
     port,
     url: `http://127.0.0.1:${port}`,
-    close: () =>
-      new Promise((resolve) => {
+    close: async () => {
+      const closed = new Promise<void>((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+      });
+      closing.abort();
+      const patience = new AbortController();
+      await Promise.race([
+        Promise.all(running),
+        setTimeout(CLOSE_GRACE_MS, undefined, { signal: patience.signal }).catch(() => {}),
+      ]);
+      patience.abort();
+      server.closeAllConnections();
+      await closed;
+    },
   };
 }
 
-/** @returns true when the response has been dealt with. */
-async function spoil(fault: Fault, response: ServerResponse, options: GatewayOptions): Promise<boolean> {
-  if (fault.mode === "drop") {
-    response.destroy();
-    return true;
+/** Runs a control route; bad input is a 400, an unknown route a 404. */
+async function answerControl(
+  route: ((body: unknown) => unknown) | undefined,
+  body: Buffer | "too large",
+): Promise<GatewayReply> {
+  if (!route) return jsonReply(404, { error: "no such control route" });
+  try {
+    if (body === "too large") throw new RangeError("body too large");
+    const parsed: unknown = body.length > 0 ? JSON.parse(body.toString("utf8")) : {};
+    return jsonReply(200, await route(parsed));
+  } catch (error) {
+    return jsonReply(400, { error: error instanceof Error ? error.message : String(error) });
   }
-  if (fault.mode === "status") {
-    send(response, options.problem(fault.status ?? 500, "injected fault"));
-    return true;
-  }
-  await new Promise<void>((resolve) => response.on("close", () => resolve()));
-  return true;
 }
 
-function send(response: ServerResponse, reply: GatewayReply): void {
-  if (response.destroyed) return;
+function jsonReply(status: number, value: unknown): GatewayReply {
+  return { status, headers: { "content-type": "application/json" }, body: JSON.stringify(value) };
+}
+
+function parseDelay(body: unknown): number {
+  const { ms } = body as { ms?: unknown };
+  if (typeof ms !== "number" || !(ms >= 0)) throw new RangeError("ms: a number of milliseconds, 0 or more");
+  return ms;
+}
+
+function parseFault(body: unknown): Fault | null {
+  const { fault } = body as { fault?: Fault | null };
+  if (fault === null) return null;
+  if (typeof fault !== "object") throw new RangeError("fault: an object, or null for none");
+  if (!["drop", "status", "hang"].includes(fault.mode))
+    throw new RangeError("fault.mode: drop, status or hang");
+  if (!["before", "after"].includes(fault.phase)) throw new RangeError("fault.phase: before or after");
+  const { remaining, status, match } = fault;
+  if (remaining !== undefined && !(Number.isInteger(remaining) && remaining > 0)) {
+    throw new RangeError("fault.remaining: a whole number, 1 or more");
+  }
+  if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 599)) {
+    throw new RangeError("fault.status: 200 to 599");
+  }
+  if (match !== undefined && typeof match !== "string") throw new RangeError("fault.match: a text");
+  return fault;
+}
+
+/** @returns the status that was sent, or null when the client has left. */
+function send(response: ServerResponse, reply: GatewayReply): number | null {
+  if (response.destroyed) return null;
   response.writeHead(reply.status, reply.headers);
   if (reply.stream) {
     response.flushHeaders();
     reply.stream(response);
-    return;
+  } else {
+    response.end(reply.body ?? "");
   }
-  response.end(reply.body ?? "");
+  return reply.status;
 }
 
-/** The whole body, or null when it is longer than `maxBytes` (the rest is read and thrown away, so that the answer arrives). */
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
+/** The whole body. One that is too large is read to its end and thrown away, so that the answer arrives. */
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | "too large" | "gone"> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length <= maxBytes) chunks.push(chunk);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length <= maxBytes) chunks.push(chunk);
+      else chunks.length = 0;
+    }
+  } catch {
+    return "gone";
   }
-  return length > maxBytes ? null : Buffer.concat(chunks);
+  return length > maxBytes ? "too large" : Buffer.concat(chunks);
 }

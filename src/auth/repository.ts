@@ -1,0 +1,230 @@
+/**
+ * SQL of accounts' credentials and of sessions.
+ * @module
+ */
+import { and, desc, eq, gt, isNull, lt, or, sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { isDuplicateKey, retryOnDeadlock } from "../db/errors.ts";
+import { sessions, users } from "../db/schema/users.ts";
+
+export type NewUser = {
+  email: string;
+  username: string;
+  usernameKey: string;
+  passwordHash: string;
+  createdAt: Date;
+};
+
+export type NewSession = {
+  userId: number;
+  epoch: number;
+  deviceLabel: string;
+  createdAt: Date;
+  expiresAt: Date;
+};
+
+const credentialColumns = {
+  id: users.id,
+  username: users.username,
+  role: users.role,
+  passwordHash: users.passwordHash,
+  sessionEpoch: users.sessionEpoch,
+  createdAt: users.createdAt,
+};
+
+export type AuthRepository = ReturnType<typeof createAuthRepository>;
+
+/** Each method is one statement unless it says otherwise. */
+export function createAuthRepository(db: Db) {
+  const liveSession = (now: Date) =>
+    and(eq(sessions.epoch, users.sessionEpoch), isNull(sessions.revokedAt), gt(sessions.expiresAt, now));
+
+  return {
+    /** @returns the id, or undefined when email or username is taken */
+    async insertUser(user: NewUser): Promise<number | undefined> {
+      try {
+        const result = await db.insert(users).values(user);
+        return Number(result.insertId);
+      } catch (error) {
+        if (isDuplicateKey(error)) return undefined;
+        throw error;
+      }
+    },
+
+    /** Which of the two is taken already. */
+    async takenFields(email: string, usernameKey: string): Promise<{ email: boolean; username: boolean }> {
+      const rows = await db
+        .select({ email: users.email, usernameKey: users.usernameKey })
+        .from(users)
+        .where(or(eq(users.email, email), eq(users.usernameKey, usernameKey)));
+      return {
+        email: rows.some((row) => row.email === email),
+        username: rows.some((row) => row.usernameKey === usernameKey),
+      };
+    },
+
+    async findCredentialsByEmail(email: string) {
+      const [row] = await db.select(credentialColumns).from(users).where(eq(users.email, email)).limit(1);
+      return row;
+    },
+
+    async findCredentialsById(id: number) {
+      const [row] = await db.select(credentialColumns).from(users).where(eq(users.id, id)).limit(1);
+      return row;
+    },
+
+    /** The refresh token's hash follows by `setRefreshHash`, because the token contains the id. */
+    async insertSession(session: NewSession): Promise<number> {
+      const result = await db.insert(sessions).values({ ...session, lastUsedAt: session.createdAt });
+      return Number(result.insertId);
+    },
+
+    /** Stores the hash of the first refresh token. Repeating it changes nothing. */
+    async setRefreshHash(sessionId: number, refreshHash: string): Promise<void> {
+      await db
+        .update(sessions)
+        .set({ refreshHash })
+        .where(and(eq(sessions.id, sessionId), eq(sessions.generation, 1), isNull(sessions.refreshHash)));
+    },
+
+    /**
+     * Moves a live session on to the next generation, if it still is at `generation`.
+     * @returns false when it is not, or when the session has ended
+     */
+    async rotate(input: {
+      sessionId: number;
+      generation: number;
+      refreshHash: string;
+      nextRefreshHash: string;
+      deviceLabel: string;
+      expiresAt: Date;
+      now: Date;
+    }): Promise<boolean> {
+      const firstGeneration =
+        input.generation === 1
+          ? or(isNull(sessions.refreshHash), eq(sessions.refreshHash, input.refreshHash))
+          : eq(sessions.refreshHash, input.refreshHash);
+      const result = await retryOnDeadlock(() =>
+        db
+          .update(sessions)
+          .set({
+            generation: input.generation + 1,
+            refreshHash: input.nextRefreshHash,
+            rotations: sql`left(concat(${String(input.now.getTime())}, ',', ${sessions.rotations}), 111)`,
+            deviceLabel: input.deviceLabel,
+            lastUsedAt: input.now,
+            expiresAt: input.expiresAt,
+          })
+          .where(
+            and(
+              eq(sessions.id, input.sessionId),
+              eq(sessions.generation, input.generation),
+              firstGeneration,
+              isNull(sessions.revokedAt),
+              gt(sessions.expiresAt, input.now),
+              sql`${sessions.epoch} = (select ${users.sessionEpoch} from ${users} where ${users.id} = ${sessions.userId})`,
+            ),
+          ),
+      );
+      return result.rowsAffected > 0;
+    },
+
+    /** A session with its user; `live` tells whether it can still be used. */
+    async findSession(sessionId: number, now: Date) {
+      const [row] = await db
+        .select({
+          userId: users.id,
+          username: users.username,
+          role: users.role,
+          userCreatedAt: users.createdAt,
+          epoch: sessions.epoch,
+          generation: sessions.generation,
+          refreshHash: sessions.refreshHash,
+          rotations: sessions.rotations,
+          live: sql<number>`(${liveSession(now)})`.mapWith(Number),
+        })
+        .from(sessions)
+        .innerJoin(users, eq(users.id, sessions.userId))
+        .where(eq(sessions.id, sessionId))
+        .limit(1);
+      return row;
+    },
+
+    /** The caller's live sessions, newest first, from below `beforeId`. */
+    async listSessions(userId: number, now: Date, limit: number, beforeId?: number) {
+      return db
+        .select({
+          id: sessions.id,
+          deviceLabel: sessions.deviceLabel,
+          createdAt: sessions.createdAt,
+          lastUsedAt: sessions.lastUsedAt,
+        })
+        .from(sessions)
+        .innerJoin(users, eq(users.id, sessions.userId))
+        .where(
+          and(
+            eq(sessions.userId, userId),
+            liveSession(now),
+            beforeId === undefined ? undefined : lt(sessions.id, beforeId),
+          ),
+        )
+        .orderBy(desc(sessions.id))
+        .limit(limit);
+    },
+
+    /** Ends one session of a user. @returns false when there is no such live session */
+    async revokeSession(userId: number, sessionId: number, now: Date): Promise<boolean> {
+      const result = await db
+        .update(sessions)
+        .set({ revokedAt: now })
+        .where(
+          and(
+            eq(sessions.id, sessionId),
+            eq(sessions.userId, userId),
+            isNull(sessions.revokedAt),
+            gt(sessions.expiresAt, now),
+            sql`${sessions.epoch} = (select ${users.sessionEpoch} from ${users} where ${users.id} = ${userId})`,
+          ),
+        );
+      return result.rowsAffected > 0;
+    },
+
+    /** Ends all sessions of a user. @returns the new epoch */
+    async revokeAll(userId: number): Promise<number> {
+      const result = await db
+        .update(users)
+        .set({ sessionEpoch: sql`last_insert_id(${users.sessionEpoch} + 1)` })
+        .where(eq(users.id, userId));
+      return Number(result.insertId);
+    },
+
+    /**
+     * Changes the password and ends all sessions but one, if the hash and the epoch still are what the caller saw.
+     * @returns false when they are not, or when the session that is to stay has ended
+     */
+    async changePassword(input: {
+      userId: number;
+      sessionId: number;
+      currentHash: string;
+      nextHash: string;
+      epoch: number;
+    }): Promise<boolean> {
+      const result = await db.execute(sql`
+        update ${users} join ${sessions} on ${sessions.userId} = ${users.id} and ${sessions.id} = ${input.sessionId}
+        set ${users.passwordHash} = ${input.nextHash}, ${users.sessionEpoch} = ${input.epoch + 1}, ${sessions.epoch} = ${input.epoch + 1}
+        where ${users.id} = ${input.userId} and ${users.passwordHash} = ${input.currentHash}
+          and ${users.sessionEpoch} = ${input.epoch} and ${sessions.epoch} = ${input.epoch} and ${sessions.revokedAt} is null`);
+      return result.rowsAffected > 0;
+    },
+
+    /** Deletes sessions that ended before `before`, at most `limit` of them. @returns how many */
+    async deleteExpired(before: Date, limit: number): Promise<number> {
+      const result = await db
+        .delete(sessions)
+        .where(lt(sessions.expiresAt, before))
+        .orderBy(sessions.expiresAt)
+        .limit(limit);
+      return result.rowsAffected;
+    },
+  };
+}

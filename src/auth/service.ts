@@ -1,0 +1,306 @@
+/**
+ * Accounts' credentials and sessions.
+ * @module
+ */
+import { RedisUnavailableError } from "../cache/client.ts";
+import type { Background } from "../common/background.ts";
+import { sha256Hex } from "../common/crypto.ts";
+import { AppError, fieldError } from "../common/errors.ts";
+import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
+import { normaliseEmail, usernameKey } from "../common/text.ts";
+import type { Actor } from "./actor.ts";
+import type { Overrides } from "./overrides.ts";
+import type { Passwords } from "./passwords.ts";
+import type { AuthRepository } from "./repository.ts";
+import { type AccessTokens, ACCESS_TOKEN_SECONDS, type RefreshTokens } from "./tokens.ts";
+
+/** A session ends when it was not refreshed for this long. */
+export const SESSION_DAYS = 30;
+/** How long a replaced refresh token still works, for tabs that refresh side by side. */
+export const REFRESH_GRACE_SECONDS = 10;
+const DAY_MS = 86_400_000;
+
+type Deps = {
+  repository: AuthRepository;
+  passwords: Passwords;
+  accessTokens: AccessTokens;
+  refreshTokens: RefreshTokens;
+  overrides: Overrides;
+  cursors: CursorCodec;
+  background: Background;
+  now: () => Date;
+};
+
+type SessionUser = { id: number; username: string; role: "user" | "admin"; createdAt: Date };
+
+/** What a client is given at sign-in and at each refresh. */
+export type IssuedSession = {
+  user: SessionUser;
+  accessToken: string;
+  expiresIn: number;
+  refreshToken: string;
+};
+
+export type SessionInfo = {
+  id: number;
+  deviceLabel: string;
+  createdAt: Date;
+  lastUsedAt: Date;
+  current: boolean;
+};
+
+export type AuthService = ReturnType<typeof createAuthService>;
+
+export function createAuthService(deps: Deps) {
+  const { repository, passwords, accessTokens, refreshTokens, overrides, cursors, background, now } = deps;
+
+  async function issue(
+    user: SessionUser,
+    session: { id: number; epoch: number },
+    refreshToken: string,
+  ): Promise<IssuedSession> {
+    const actor: Actor = { ...user, sessionId: session.id, epoch: session.epoch };
+    return {
+      user,
+      accessToken: await accessTokens.issue(actor, now()),
+      expiresIn: ACCESS_TOKEN_SECONDS,
+      refreshToken,
+    };
+  }
+
+  async function startSession(user: SessionUser, epoch: number, deviceLabel: string): Promise<IssuedSession> {
+    const createdAt = now();
+    const expiresAt = new Date(createdAt.getTime() + SESSION_DAYS * DAY_MS);
+    const sessionId = await repository.insertSession({
+      userId: user.id,
+      epoch,
+      deviceLabel,
+      createdAt,
+      expiresAt,
+    });
+    const [refreshToken = ""] = await refreshTokens.candidates({ sessionId, generation: 1 });
+    // The token proves itself by its MAC until its hash is stored.
+    background("store refresh hash", async () =>
+      repository.setRefreshHash(sessionId, await sha256Hex(refreshToken)),
+    );
+    return issue(user, { id: sessionId, epoch }, refreshToken);
+  }
+
+  /** The tokens of a session that another tab has just refreshed. */
+  async function joinRefresh(sessionId: number, generation: number, at: Date): Promise<IssuedSession> {
+    const session = await repository.findSession(sessionId, at);
+    if (!session || session.live !== 1 || session.username === null) throw refused();
+    if (generation > session.generation) throw refused();
+    const user = {
+      id: session.userId,
+      username: session.username,
+      role: session.role,
+      createdAt: session.userCreatedAt,
+    };
+    if (generation < session.generation) {
+      const replacedAt = Number(session.rotations.split(",")[session.generation - 1 - generation] ?? 0);
+      if (at.getTime() - replacedAt > REFRESH_GRACE_SECONDS * 1000) {
+        await repository.revokeSession(session.userId, sessionId, at);
+        await overrides.endSession(sessionId).catch(ignoreOutage);
+        throw refused("The refresh token was used before; the session has been ended");
+      }
+    }
+    for (const candidate of await refreshTokens.candidates({ sessionId, generation: session.generation })) {
+      if ((await sha256Hex(candidate)) === session.refreshHash) {
+        return issue(user, { id: sessionId, epoch: session.epoch }, candidate);
+      }
+    }
+    throw refused();
+  }
+
+  return {
+    /**
+     * Creates an account and signs it in. Two statements, one after the other.
+     * @throws AppError `conflict` naming the fields that are taken
+     */
+    async register(
+      input: { email: string; username: string; password: string },
+      deviceLabel: string,
+    ): Promise<IssuedSession> {
+      const email = normaliseEmail(input.email);
+      const key = await usernameKey(input.username);
+      const passwordHash = await passwords.hash(input.password);
+      const createdAt = now();
+      const id = await repository.insertUser({
+        email,
+        username: input.username,
+        usernameKey: key,
+        passwordHash,
+        createdAt,
+      });
+      if (id === undefined) throw await takenError(repository, email, key);
+      return startSession({ id, username: input.username, role: "user", createdAt }, 1, deviceLabel);
+    },
+
+    /** @throws AppError `invalid_credentials`, after the same work whether or not the account exists */
+    async login(input: { email: string; password: string }, deviceLabel: string): Promise<IssuedSession> {
+      const user = await repository.findCredentialsByEmail(normaliseEmail(input.email));
+      const good = await passwords.verify(input.password, user?.passwordHash);
+      if (!good || !user || user.username === null) {
+        throw new AppError("invalid_credentials", "The email address or the password is wrong");
+      }
+      const { id, username, role, createdAt, sessionEpoch } = user;
+      return startSession({ id, username, role, createdAt }, sessionEpoch, deviceLabel);
+    },
+
+    /**
+     * Exchanges a refresh token for a new pair. Tabs that refresh side by side get the same one.
+     * A token that was replaced longer ago than the grace ends its session: it may have been stolen. Two statements.
+     * @throws AppError `unauthenticated`
+     */
+    async refresh(token: string, deviceLabel: string): Promise<IssuedSession> {
+      const claim = await refreshTokens.verify(token);
+      if (!claim) throw refused();
+      const at = now();
+      const { sessionId, generation } = claim;
+      const [next = ""] = await refreshTokens.candidates({ sessionId, generation: generation + 1 });
+      const [refreshHash, nextRefreshHash] = await Promise.all([sha256Hex(token), sha256Hex(next)]);
+      const expiresAt = new Date(at.getTime() + SESSION_DAYS * DAY_MS);
+      await repository.rotate({
+        sessionId,
+        generation,
+        refreshHash,
+        nextRefreshHash,
+        deviceLabel,
+        expiresAt,
+        now: at,
+      });
+      return joinRefresh(sessionId, generation, at);
+    },
+
+    /** @throws AppError `token_expired` or `unauthenticated`. No upstream call. */
+    async authenticate(accessToken: string): Promise<Actor> {
+      return (await accessTokens.verify(accessToken, now())).actor;
+    },
+
+    /**
+     * Brings the actor up to date in place and refuses an ended session. One Redis pipeline; the database where Redis is away.
+     * @throws AppError `unauthenticated`
+     */
+    async refreshActor(actor: Actor): Promise<void> {
+      let current: Actor | undefined;
+      try {
+        current = await overrides.apply(actor);
+      } catch (error) {
+        if (!(error instanceof RedisUnavailableError)) throw error;
+        const session = await repository.findSession(actor.sessionId, now());
+        if (session?.live === 1 && session.userId === actor.id && session.username !== null) {
+          current = { ...actor, username: session.username, role: session.role };
+        }
+      }
+      if (!current) throw new AppError("unauthenticated", "The session has ended");
+      Object.assign(actor, current);
+    },
+
+    async logout(actor: Actor): Promise<void> {
+      await repository.revokeSession(actor.id, actor.sessionId, now());
+      await overrides.endSession(actor.sessionId).catch(ignoreOutage);
+    },
+
+    async logoutAll(actor: Actor): Promise<void> {
+      const epoch = await repository.revokeAll(actor.id);
+      await overrides.changeUser(actor.id, { epoch }).catch(ignoreOutage);
+    },
+
+    /**
+     * Changes the password and ends the other sessions.
+     * @throws AppError `invalid_credentials` when the current password is wrong, `conflict` when it changed meanwhile
+     */
+    async changePassword(
+      actor: Actor,
+      input: { currentPassword: string; newPassword: string },
+    ): Promise<void> {
+      const user = await repository.findCredentialsById(actor.id);
+      const good = await passwords.verify(input.currentPassword, user?.passwordHash);
+      if (!good || !user?.passwordHash)
+        throw new AppError("invalid_credentials", "The current password is wrong");
+      const changed = await repository.changePassword({
+        userId: actor.id,
+        sessionId: actor.sessionId,
+        currentHash: user.passwordHash,
+        nextHash: await passwords.hash(input.newPassword),
+        epoch: user.sessionEpoch,
+      });
+      if (!changed) throw new AppError("conflict", "The account changed meanwhile; sign in and try again");
+      await overrides
+        .changeUser(actor.id, { epoch: user.sessionEpoch + 1, keptSessionId: actor.sessionId })
+        .catch(ignoreOutage);
+    },
+
+    /** @throws AppError `invalid_credentials` unless `password` is the actor's */
+    async confirmPassword(actor: Actor, password: string): Promise<void> {
+      const user = await repository.findCredentialsById(actor.id);
+      if (!(await passwords.verify(password, user?.passwordHash))) {
+        throw new AppError("invalid_credentials", "The current password is wrong");
+      }
+    },
+
+    /** The actor's live sessions, newest first. One statement. */
+    async listSessions(actor: Actor, { limit, cursor }: PageRequest): Promise<Page<SessionInfo>> {
+      const list = `sessions:${actor.id}`;
+      const [before] = cursor === undefined ? [] : await cursors.decode(list, cursor);
+      const rows = await repository.listSessions(actor.id, now(), limit + 1, before);
+      const sessions = rows.map((row) => ({ ...row, current: row.id === actor.sessionId }));
+      return toPage(sessions, limit, (last) => cursors.encode(list, last.id));
+    },
+
+    /** @throws AppError `not_found` when the actor has no such live session */
+    async endSession(actor: Actor, sessionId: number): Promise<void> {
+      if (!(await repository.revokeSession(actor.id, sessionId, now()))) {
+        throw new AppError("not_found", "There is no such session");
+      }
+      await overrides.endSession(sessionId).catch(ignoreOutage);
+    },
+
+    /** Deletes sessions that ended over a day ago, in chunks. @returns how many */
+    async deleteExpiredSessions(): Promise<number> {
+      const before = new Date(now().getTime() - DAY_MS);
+      let deleted = 0;
+      for (let chunk = 0; chunk < HOUSEKEEPING_CHUNKS; chunk += 1) {
+        const count = await repository.deleteExpired(before, HOUSEKEEPING_CHUNK_ROWS);
+        deleted += count;
+        if (count < HOUSEKEEPING_CHUNK_ROWS) break;
+      }
+      return deleted;
+    },
+  };
+}
+
+/** Bounds of one housekeeping run, well within PlanetScale's limits. */
+const HOUSEKEEPING_CHUNKS = 20;
+const HOUSEKEEPING_CHUNK_ROWS = 1_000;
+
+function refused(message = "The refresh token is not valid"): AppError {
+  return new AppError("unauthenticated", message);
+}
+
+/** While Redis is away every request asks the database, which knows already. */
+function ignoreOutage(error: unknown): void {
+  if (!(error instanceof RedisUnavailableError)) throw error;
+}
+
+/** The refusal that names what is taken. One statement. */
+export async function takenError(
+  repository: Pick<AuthRepository, "takenFields">,
+  email: string | undefined,
+  key: string | undefined,
+): Promise<AppError> {
+  const taken = await repository.takenFields(email ?? "", key ?? "");
+  const errors = [
+    ...(taken.email && email !== undefined ? [{ path: "email", message: "is taken" }] : []),
+    ...(taken.username && key !== undefined ? [{ path: "username", message: "is taken" }] : []),
+  ];
+  const detail = errors.map((error) => `${error.path} ${error.message}`).join(", ");
+  return new AppError("conflict", detail === "" ? undefined : detail, { errors });
+}
+
+/** @throws AppError `validation_failed` when nothing is to be changed */
+export function requireSomeField(input: Record<string, unknown>): void {
+  if (Object.values(input).every((value) => value === undefined))
+    throw fieldError("", "at least one field is needed");
+}

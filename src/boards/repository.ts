@@ -1,0 +1,88 @@
+/**
+ * SQL of boards.
+ * @module
+ */
+import { and, asc, eq, gt, or, sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { isDuplicateKey } from "../db/errors.ts";
+import { boards } from "../db/schema/boards.ts";
+import { posts } from "../db/schema/posts.ts";
+
+const columns = {
+  id: boards.id,
+  name: boards.name,
+  slug: boards.slug,
+  description: boards.description,
+  position: boards.position,
+  // Posts whose effects are still due are few: they are counted by the index on (counted, board_id).
+  postCount:
+    sql<number>`${boards.postCount} + (select count(*) from ${posts} where ${posts.counted} = false and ${posts.boardId} = ${boards.id} and ${posts.deletedAt} is null)`.mapWith(
+      Number,
+    ),
+  createdAt: boards.createdAt,
+};
+
+export type BoardsRepository = ReturnType<typeof createBoardsRepository>;
+
+/** Each method is one statement. */
+export function createBoardsRepository(db: Db) {
+  return {
+    /** In board order, from behind the given sort key. */
+    async list(limit: number, after?: { position: number; id: number }) {
+      const behind =
+        after &&
+        or(
+          gt(boards.position, after.position),
+          and(eq(boards.position, after.position), gt(boards.id, after.id)),
+        );
+      return db
+        .select(columns)
+        .from(boards)
+        .where(behind)
+        .orderBy(asc(boards.position), asc(boards.id))
+        .limit(limit);
+    },
+
+    async findById(id: number) {
+      const [row] = await db.select(columns).from(boards).where(eq(boards.id, id)).limit(1);
+      return row;
+    },
+
+    /** @returns the id, or undefined when the slug is taken */
+    async insert(board: {
+      name: string;
+      slug: string;
+      description: string;
+      position: number;
+      createdAt: Date;
+    }) {
+      try {
+        return Number((await db.insert(boards).values(board)).insertId);
+      } catch (error) {
+        if (isDuplicateKey(error)) return undefined;
+        throw error;
+      }
+    },
+
+    async update(
+      id: number,
+      change: { name?: string; slug?: string; description?: string; position?: number },
+    ): Promise<"updated" | "taken" | "missing"> {
+      try {
+        const result = await db.update(boards).set(change).where(eq(boards.id, id));
+        return result.rowsAffected > 0 ? "updated" : "missing";
+      } catch (error) {
+        if (isDuplicateKey(error)) return "taken";
+        throw error;
+      }
+    },
+
+    /** Deletes a board that has no posts. @returns false when there is none such */
+    async deleteEmpty(id: number): Promise<boolean> {
+      const result = await db.execute(sql`
+        delete from ${boards} where ${boards.id} = ${id}
+          and not exists (select 1 from ${posts} where ${posts.boardId} = ${id} and ${posts.deletedAt} is null)`);
+      return result.rowsAffected > 0;
+    },
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * Redis for one request. Every command that is queued before the event loop turns travels in one pipeline, that is
+ * in one HTTP call: the limiter's, the session check's and the cache's together.
+ * @module
+ */
+import { Redis } from "@upstash/redis/cloudflare";
+import type { Meter } from "../common/meter.ts";
+
+type Pipeline = ReturnType<Redis["pipeline"]>;
+type Waiting = { resolve: (result: unknown) => void; reject: (error: Error) => void };
+
+/** Redis could not be reached or did not answer in time. */
+export class RedisUnavailableError extends Error {
+  override readonly name = "RedisUnavailableError";
+}
+
+export type RedisClient = {
+  /** Queues one command: `enqueue` must add exactly one to the pipeline. Rejects with `RedisUnavailableError` or the command's error. */
+  run: <T>(enqueue: (pipeline: Pipeline) => unknown) => Promise<T>;
+  /** Runs a script by its hash, once more by its text where Redis does not know it yet (one call more, once). */
+  script: <T>(script: Script, keys: string[], args: (string | number)[]) => Promise<T>;
+  /** Sends what is queued now instead of at the end of the turn. */
+  flush: () => void;
+};
+
+/** A Lua script with its SHA-1, which is made on first use. */
+export type Script = { text: string; sha1?: Promise<string> };
+
+/** How long an isolate leaves Redis alone after a failure, so that an outage costs its time-out once, not per request. */
+const BREAKER_OPEN_MS = 2_000;
+
+/** Memory of the isolate: until when Redis, by its address, is taken for dead. */
+const deadUntil = new Map<string, number>();
+
+/** @param timeoutMs longest wait for one call */
+export function createRedis(
+  { url, token, timeoutMs }: { url: string; token: string; timeoutMs: number },
+  meter: Meter,
+): RedisClient {
+  const redis = new Redis({
+    url,
+    token,
+    retry: false,
+    enableTelemetry: false,
+    enableAutoPipelining: false,
+    readYourWrites: false,
+    automaticDeserialization: false,
+    // As a function: with a plain signal the SDK answers an abort with a made-up result instead of throwing.
+    signal: () => AbortSignal.timeout(timeoutMs),
+  });
+  let pipeline: Pipeline | undefined;
+  let waiting: Waiting[] = [];
+
+  function run<T>(enqueue: (pipeline: Pipeline) => unknown): Promise<T> {
+    if (!pipeline) {
+      pipeline = redis.pipeline();
+      setTimeout(flush, 0);
+    }
+    enqueue(pipeline);
+    return new Promise<T>((resolve, reject) => {
+      waiting.push({ resolve: resolve as (result: unknown) => void, reject });
+    });
+  }
+
+  function flush(): void {
+    if (!pipeline) return;
+    const batch = pipeline;
+    const waiters = waiting;
+    pipeline = undefined;
+    waiting = [];
+    void send(batch, waiters);
+  }
+
+  async function send(batch: Pipeline, waiters: Waiting[]): Promise<void> {
+    try {
+      if ((deadUntil.get(url) ?? 0) > Date.now()) throw new Error("Redis failed a moment ago");
+      const results = await meter.measure("redis", () => batch.exec({ keepErrors: true }));
+      deadUntil.delete(url);
+      for (const [index, waiter] of waiters.entries()) {
+        const result = results[index] as { result: unknown; error?: string } | undefined;
+        if (result?.error !== undefined) waiter.reject(new Error(result.error));
+        else waiter.resolve(result?.result);
+      }
+    } catch (cause) {
+      if (!deadUntil.has(url) || (deadUntil.get(url) ?? 0) <= Date.now())
+        deadUntil.set(url, Date.now() + BREAKER_OPEN_MS);
+      for (const waiter of waiters)
+        waiter.reject(new RedisUnavailableError("Redis is not available", { cause }));
+    }
+  }
+
+  async function script<T>(script: Script, keys: string[], args: (string | number)[]): Promise<T> {
+    script.sha1 ??= sha1Hex(script.text);
+    const sha1 = await script.sha1;
+    try {
+      return await run<T>((pipe) => pipe.evalsha(sha1, keys, args));
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.includes("NOSCRIPT")) throw error;
+      return run<T>((pipe) => pipe.eval(script.text, keys, args));
+    }
+  }
+
+  return { run, script, flush };
+}
+
+async function sha1Hex(text: string): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-1", new TextEncoder().encode(text))).toHex();
+}

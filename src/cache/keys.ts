@@ -1,0 +1,33 @@
+/**
+ * Every key that LiveForum keeps in Redis. The version in the prefix changes when the shape of a value does.
+ * @module
+ */
+
+const PREFIX = "lf:1";
+
+export const keys = {
+  /** Hash: what changed about a signed-in user within the life of an access token. */
+  authOverride: (userId: number) => `${PREFIX}:auth:${userId}`,
+  /** Present while access tokens of an ended session may still be about. */
+  endedSession: (sessionId: number) => `${PREFIX}:ended:${sessionId}`,
+  /** Prefix of the limiter's own keys. */
+  limit: (policy: string) => `${PREFIX}:limit:${policy}`,
+  /** Token that changes whenever names shown inside cached posts change (board or user renamed, account erased). */
+  names: () => `${PREFIX}:names`,
+  /** JSON: what posts show of a board, with the names token it was read under. */
+  board: (boardId: number) => `${PREFIX}:board:${boardId}`,
+  /** Hash: a cached post, and the revision below which nothing may be cached. */
+  post: (postId: number | string) => `${PREFIX}:post:${postId}`,
+  /** Sorted set: writers that are at work on the post, by the time until which they count. */
+  postHolds: (postId: number | string) => `${PREFIX}:post:${postId}:holds`,
+  /** Present while a viewer's view of a post does not count again. */
+  viewed: (postId: number, viewer: string) => `${PREFIX}:viewed:${postId}:${viewer}`,
+  /** Hash: views by post that are not yet in the database. */
+  pendingViews: () => `${PREFIX}:views:pending`,
+  /** Hash: views by post that are being written to the database. */
+  viewBatch: () => `${PREFIX}:views:batch`,
+  /** When the last batch of views was done, in Redis's milliseconds. */
+  viewsFlushedAt: () => `${PREFIX}:views:flushed`,
+  /** Ids of the popular posts, best first. `scope` is a board's id or `all`. */
+  popular: (scope: number | "all") => `${PREFIX}:popular:${scope}`,
+} as const;

@@ -1,0 +1,69 @@
+/**
+ * What went wrong in the database, told from the error that drizzle wraps. PlanetScale's messages carry `(errno N)`;
+ * the text around it differs between MySQL and MariaDB and is never looked at.
+ * @module
+ */
+import { DatabaseError } from "@planetscale/database";
+
+const CAUSE_DEPTH_MAX = 5;
+
+function* causes(error: unknown): Generator<Error> {
+  let current = error;
+  for (let depth = 0; depth < CAUSE_DEPTH_MAX && current instanceof Error; depth += 1) {
+    yield current;
+    current = current.cause;
+  }
+}
+
+function hasErrno(error: unknown, errno: number): boolean {
+  for (const cause of causes(error)) {
+    if (cause instanceof DatabaseError && cause.message.includes(`(errno ${errno})`)) return true;
+  }
+  return false;
+}
+
+/** A unique key refused the row (ER_DUP_ENTRY). */
+export function isDuplicateKey(error: unknown): boolean {
+  return hasErrno(error, 1062);
+}
+
+/** The statement was chosen as a deadlock's victim and undone as a whole (ER_LOCK_DEADLOCK): it may be repeated. */
+export function isDeadlock(error: unknown): boolean {
+  return hasErrno(error, 1213);
+}
+
+/** The database could not be reached or did not answer in time, as opposed to refusing the statement. */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  for (const cause of causes(error)) {
+    if (cause instanceof DatabaseError) {
+      return (
+        cause.status >= 500 ||
+        cause.status === 429 ||
+        cause.body.code === "UNAVAILABLE" ||
+        cause.body.code === "RESOURCE_EXHAUSTED"
+      );
+    }
+    if (cause.name === "TimeoutError" || cause.name === "AbortError") return true;
+    if (
+      /network connection lost|fetch failed|error code: 5\d\d|UnknownError|connection refused/i.test(
+        `${cause.name} ${cause.message}`,
+      )
+    ) {
+      return true;
+    }
+  }
+  return false;
+}
+
+const DEADLOCK_TRIES = 3;
+
+/** Runs one statement, again when it was a deadlock's victim: nothing of it was kept. */
+export async function retryOnDeadlock<T>(statement: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await statement();
+    } catch (error) {
+      if (attempt >= DEADLOCK_TRIES || !isDeadlock(error)) throw error;
+    }
+  }
+}

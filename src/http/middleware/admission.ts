@@ -1,0 +1,124 @@
+/**
+ * Admission: limits and the session check, one pipeline to Redis. A write waits for it; a read goes on meanwhile
+ * and is refused before it is answered, so that a hot read is one round trip.
+ * @module
+ */
+import type { Context } from "hono";
+import { createMiddleware } from "hono/factory";
+import type { LimitResult, PolicyName } from "../../cache/limiter.ts";
+import { sha256Hex } from "../../common/crypto.ts";
+import { AppError } from "../../common/errors.ts";
+import { normaliseEmail } from "../../common/text.ts";
+import type { AppEnv, SignedInEnv } from "../app-env.ts";
+
+/** Counts a write, and refuses it before anything else happens. */
+export function admitWrite(policy: PolicyName = "write") {
+  return createMiddleware<AppEnv>(async function admitWrite(c, next) {
+    const admission = admit(c, policy);
+    c.var.services.redis.flush();
+    await admission;
+    await next();
+    setLimitHeaders(c);
+  });
+}
+
+/** Counts a read beside the work for it. */
+export function admitRead() {
+  return createMiddleware<AppEnv>(async function admitRead(c, next) {
+    const admission = admit(c, "read");
+    c.set("admission", admission);
+    // Handled below; without this a refusal during `next()` would count as unhandled.
+    admission.catch(() => undefined);
+    await next();
+    await admission;
+    setLimitHeaders(c);
+  });
+}
+
+/** Refuses anonymous requests and makes `c.var.actor` a user. */
+export const requireUser = createMiddleware<SignedInEnv>(async function requireUser(c, next) {
+  if ((c.var.actor as unknown) === null)
+    throw new AppError("unauthenticated", "Send an access token as a bearer token");
+  await next();
+});
+
+/** Counts a sign-in by its network and by the account it names, both in one pipeline. */
+export function admitSignIn() {
+  return createMiddleware<AppEnv>(async function admitSignIn(c, next) {
+    const { limiter, redis } = c.var.services;
+    const account = (await sha256Hex(await namedAccount(c))).slice(0, 32);
+    const checks = Promise.all([
+      limiter.check("sign-in", `address:${clientNetwork(c)}`),
+      limiter.check("sign-in-account", `account:${account}`),
+    ]);
+    redis.flush();
+    for (const limit of await checks) applyLimit(c, limit);
+    await next();
+    setLimitHeaders(c);
+  });
+}
+
+/** The email address in a body that is not validated yet; empty when there is none. */
+async function namedAccount(c: Context<AppEnv>): Promise<string> {
+  try {
+    const body: unknown = await c.req.json();
+    const email = typeof body === "object" && body !== null && "email" in body ? body.email : "";
+    return typeof email === "string" ? normaliseEmail(email) : "";
+  } catch {
+    return "";
+  }
+}
+
+async function admit(c: Context<AppEnv>, policy: PolicyName): Promise<void> {
+  const { services, actor } = c.var;
+  const [limit] = await Promise.all([
+    services.limiter.check(policy, actor ? `user:${actor.id}` : `address:${clientNetwork(c)}`),
+    actor ? services.auth.refreshActor(actor) : undefined,
+  ]);
+  applyLimit(c, limit);
+}
+
+/** Remembers a limit for the response headers. @throws AppError `rate_limited` */
+function applyLimit(c: Context<AppEnv>, limit: LimitResult | null): void {
+  if (!limit) return;
+  c.var.limits.push(limit);
+  if (limit.allowed) return;
+  throw new AppError(
+    "rate_limited",
+    `The limit "${limit.policy}" allows ${limit.quota} requests in ${limit.windowSeconds} s`,
+    {
+      headers: { "retry-after": String(limit.resetSeconds), ...limitHeaders(c.var.limits) },
+    },
+  );
+}
+
+/** Fields of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy: "read";q=600;w=60`, `RateLimit: "read";r=599;t=42`. */
+function limitHeaders(limits: LimitResult[]): Record<string, string> {
+  if (limits.length === 0) return {};
+  return {
+    "ratelimit-policy": limits
+      .map((limit) => `"${limit.policy}";q=${limit.quota};w=${limit.windowSeconds}`)
+      .join(", "),
+    ratelimit: limits
+      .map((limit) => `"${limit.policy}";r=${limit.remaining};t=${limit.resetSeconds}`)
+      .join(", "),
+  };
+}
+
+function setLimitHeaders(c: Context<AppEnv>): void {
+  for (const [name, value] of Object.entries(limitHeaders(c.var.limits))) c.header(name, value);
+}
+
+/**
+ * The network that a request comes from: the address that Cloudflare saw (it overwrites what a client sends), an
+ * IPv6 address cut to its /64, because one customer has that many.
+ */
+export function clientNetwork(c: Context<AppEnv>): string {
+  const address = c.req.header("cf-connecting-ip") ?? "unknown";
+  if (!address.includes(":")) return address;
+  const [head = "", tail] = address.split("::");
+  const groups = head.split(":").filter((group) => group !== "");
+  const rest = (tail ?? "").split(":").filter((group) => group !== "");
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - rest.length);
+  return [...groups, ...Array<string>(zeros).fill("0"), ...rest].slice(0, 4).join(":");
+}

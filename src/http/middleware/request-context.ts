@@ -1,0 +1,58 @@
+/**
+ * The frame of every request: id, log, settings, services, and what every response carries.
+ * @module
+ */
+import { createMiddleware } from "hono/factory";
+import { AppError } from "../../common/errors.ts";
+import { createBackgroundQueue } from "../../common/background.ts";
+import { createLogger } from "../../common/logger.ts";
+import { createMeter, serverTiming } from "../../common/meter.ts";
+import { type Config, readConfig } from "../../env.ts";
+import type { Services, ServicesContext } from "../../services.ts";
+import type { AppEnv } from "../app-env.ts";
+
+const REQUEST_ID_PATTERN = /^[\w.:-]{8,100}$/;
+
+/** @param buildServices the composition root, handed in so that nothing here knows a domain */
+export function requestContext(buildServices: (config: Config, context: ServicesContext) => Services) {
+  return createMiddleware<AppEnv>(async function requestContext(c, next) {
+    const startedAt = performance.now();
+    const given = c.req.header("x-request-id");
+    const requestId = given !== undefined && REQUEST_ID_PATTERN.test(given) ? given : crypto.randomUUID();
+    const meter = createMeter();
+    const log = createLogger({ requestId });
+    c.set("requestId", requestId);
+    c.set("log", log);
+    c.set("meter", meter);
+    c.set("limits", []);
+    c.set("actor", null);
+    c.header("x-request-id", requestId);
+
+    const settings = readConfig(c.env);
+    if (!settings.ok) {
+      log.error("settings are missing or wrong", new Error("bad settings"), { settings: settings.problems });
+      throw new AppError("unavailable", "The service is not set up", { headers: { "retry-after": "60" } });
+    }
+    c.set("config", settings.config);
+    const queue = createBackgroundQueue((promise) => c.executionCtx.waitUntil(promise), log);
+    const { background } = queue;
+    c.set(
+      "services",
+      buildServices(settings.config, { env: c.env, meter, log, background, now: () => new Date() }),
+    );
+
+    await next();
+
+    const timing = serverTiming(meter);
+    if (timing !== "") c.header("server-timing", timing);
+    log.info("request", {
+      method: c.req.method,
+      route: c.req.path.replaceAll(/\d+/g, "{id}").slice(0, 200),
+      status: c.res.status,
+      durationMs: Math.round(performance.now() - startedAt),
+      userId: c.get("actor")?.id ?? null,
+      upstream: meter.used(),
+    });
+    queue.start();
+  });
+}

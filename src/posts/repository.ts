@@ -1,0 +1,300 @@
+/**
+ * SQL of posts.
+ * @module
+ */
+import { and, desc, eq, inArray, isNull, lt, sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { isDuplicateKey, retryOnDeadlock } from "../db/errors.ts";
+import { boards } from "../db/schema/boards.ts";
+import { comments } from "../db/schema/comments.ts";
+import { likes } from "../db/schema/likes.ts";
+import { posts } from "../db/schema/posts.ts";
+import { users } from "../db/schema/users.ts";
+import type { Post, PostSummary } from "./schema.ts";
+
+const summaryColumns = {
+  id: posts.id,
+  boardId: posts.boardId,
+  boardName: boards.name,
+  boardSlug: boards.slug,
+  authorId: posts.authorId,
+  authorName: users.username,
+  title: posts.title,
+  viewCount: posts.viewCount,
+  likeCount: posts.likeCount,
+  // Comments whose effects are still due are few: an index lookup counts them.
+  commentCount:
+    sql<number>`${posts.commentCount} + (select count(*) from ${comments} where ${comments.postId} = ${posts.id} and ${comments.counted} = false and ${comments.deletedAt} is null)`.mapWith(
+      Number,
+    ),
+  version: posts.version,
+  createdAt: posts.createdAt,
+  updatedAt: posts.updatedAt,
+};
+
+type SummaryRow = {
+  id: number;
+  boardId: number;
+  boardName: string | null;
+  boardSlug: string | null;
+  authorId: number;
+  authorName: string | null;
+  title: string;
+  viewCount: number;
+  likeCount: number;
+  commentCount: number;
+  version: number;
+  createdAt: Date;
+  updatedAt: Date;
+};
+
+function fromRow(row: SummaryRow): Omit<Post, "content"> {
+  return {
+    id: row.id,
+    board: { id: row.boardId, name: row.boardName ?? "", slug: row.boardSlug ?? "" },
+    author: row.authorName === null ? null : { id: row.authorId, username: row.authorName },
+    title: row.title,
+    viewCount: row.viewCount,
+    likeCount: row.likeCount,
+    commentCount: row.commentCount,
+    version: row.version,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  };
+}
+
+export type NewPost = {
+  boardId: number;
+  authorId: number;
+  title: string;
+  content: string;
+  excerpt: string;
+  idempotencyKey: string | null;
+  idempotencyHash: string | null;
+  now: Date;
+};
+
+/** Which post may be changed: by whom, and in which version. */
+export type ChangeGuard = {
+  id: number;
+  /** Null: anybody's post (the actor is an admin). */
+  authorId: number | null;
+  version: number | null;
+};
+
+export type PostFilter = { boardId?: number | undefined; authorId?: number | undefined };
+
+export type PostsRepository = ReturnType<typeof createPostsRepository>;
+
+/** Each method is one statement. Deleted posts are not found. */
+export function createPostsRepository(db: Db) {
+  // Left joins, although the rows exist: they keep posts in front, so that a page is read in the order of its index.
+  const selectSummaries = (viewerId: number | null) =>
+    db
+      .select({ ...summaryColumns, excerpt: posts.excerpt, likeId: likes.id })
+      .from(posts)
+      .leftJoin(boards, eq(boards.id, posts.boardId))
+      .leftJoin(users, eq(users.id, posts.authorId))
+      .leftJoin(
+        likes,
+        and(
+          eq(likes.userId, viewerId ?? 0),
+          eq(likes.targetType, "post"),
+          eq(likes.targetId, posts.id),
+          eq(likes.active, true),
+        ),
+      );
+  const toSummary = (
+    row: SummaryRow & { excerpt: string; likeId: number | null },
+    viewerId: number | null,
+  ) => ({
+    ...fromRow(row),
+    excerpt: row.excerpt,
+    likedByMe: viewerId === null ? null : row.likeId !== null,
+  });
+
+  function guarded(guard: ChangeGuard) {
+    return and(
+      eq(posts.id, guard.id),
+      isNull(posts.deletedAt),
+      guard.authorId === null ? undefined : eq(posts.authorId, guard.authorId),
+      guard.version === null ? undefined : eq(posts.version, guard.version),
+    );
+  }
+
+  return {
+    async find(id: number): Promise<{ post: Post; revision: number; excerpt: string } | undefined> {
+      const [row] = await db
+        .select({
+          ...summaryColumns,
+          content: posts.content,
+          excerpt: posts.excerpt,
+          revision: posts.revision,
+        })
+        .from(posts)
+        .leftJoin(boards, eq(boards.id, posts.boardId))
+        .leftJoin(users, eq(users.id, posts.authorId))
+        .where(and(eq(posts.id, id), isNull(posts.deletedAt)))
+        .limit(1);
+      if (!row) return undefined;
+      return {
+        post: { ...fromRow(row), content: row.content },
+        revision: row.revision,
+        excerpt: row.excerpt,
+      };
+    },
+
+    async isLikedBy(userId: number, postId: number): Promise<boolean> {
+      const rows = await db
+        .select({ id: likes.id })
+        .from(likes)
+        .where(
+          and(
+            eq(likes.userId, userId),
+            eq(likes.targetType, "post"),
+            eq(likes.targetId, postId),
+            eq(likes.active, true),
+          ),
+        )
+        .limit(1);
+      return rows.length > 0;
+    },
+
+    /** Newest first, from below `beforeId`; reads one index in order, whatever the filter and however deep. */
+    async list(filter: PostFilter, limit: number, beforeId: number | undefined, viewerId: number | null) {
+      const rows = await selectSummaries(viewerId)
+        .where(
+          and(
+            isNull(posts.deletedAt),
+            filter.boardId === undefined ? undefined : eq(posts.boardId, filter.boardId),
+            filter.authorId === undefined ? undefined : eq(posts.authorId, filter.authorId),
+            beforeId === undefined ? undefined : lt(posts.id, beforeId),
+          ),
+        )
+        .orderBy(desc(posts.id))
+        .limit(limit);
+      return rows.map((row) => toSummary(row, viewerId));
+    },
+
+    /** The posts with these ids that still exist, in no particular order. */
+    async listByIds(
+      ids: number[],
+      viewerId: number | null,
+    ): Promise<(PostSummary & { likedByMe: boolean | null })[]> {
+      if (ids.length === 0) return [];
+      const rows = await selectSummaries(viewerId).where(
+        and(inArray(posts.id, ids), isNull(posts.deletedAt)),
+      );
+      return rows.map((row) => toSummary(row, viewerId));
+    },
+
+    /** @returns the id; `no_board` when there is no such board; `duplicate` when the author used the key before */
+    async insert(post: NewPost): Promise<number | "no_board" | "duplicate"> {
+      try {
+        const result = await retryOnDeadlock(() =>
+          db.execute(sql`
+            insert into ${posts} (board_id, author_id, title, content, excerpt, effects_due_at,
+              idempotency_key, idempotency_hash, created_at, updated_at)
+            select ${boards.id}, ${post.authorId}, ${post.title}, ${post.content}, ${post.excerpt}, ${sqlTime(post.now)},
+              ${post.idempotencyKey}, ${post.idempotencyHash}, ${sqlTime(post.now)}, ${sqlTime(post.now)}
+            from ${boards} where ${boards.id} = ${post.boardId}`),
+        );
+        return result.rowsAffected > 0 ? Number(result.insertId) : "no_board";
+      } catch (error) {
+        if (isDuplicateKey(error)) return "duplicate";
+        throw error;
+      }
+    },
+
+    async findByIdempotencyKey(authorId: number, key: string) {
+      const [row] = await db
+        .select({ id: posts.id, bodyHash: posts.idempotencyHash, deletedAt: posts.deletedAt })
+        .from(posts)
+        .where(and(eq(posts.authorId, authorId), eq(posts.idempotencyKey, key)))
+        .limit(1);
+      return row;
+    },
+
+    /** @returns false when the guard does not fit */
+    async update(
+      guard: ChangeGuard,
+      change: { title?: string; content?: string; excerpt?: string },
+      now: Date,
+    ): Promise<boolean> {
+      const result = await db
+        .update(posts)
+        .set({
+          ...change,
+          version: sql`${posts.version} + 1`,
+          revision: sql`${posts.revision} + 1`,
+          updatedAt: now,
+          effectsDueAt: now,
+        })
+        .where(guarded(guard));
+      return result.rowsAffected > 0;
+    },
+
+    /** Deletes a post and takes it out of its board's count. @returns false when the guard does not fit */
+    async remove(guard: ChangeGuard, now: Date): Promise<boolean> {
+      const result = await retryOnDeadlock(() =>
+        db.execute(sql`
+          update ${posts} join ${boards} on ${boards.id} = ${posts.boardId}
+          set ${posts.deletedAt} = ${sqlTime(now)}, ${posts.revision} = ${posts.revision} + 1,
+            ${posts.effectsDueAt} = ${sqlTime(now)}, ${boards.postCount} = ${boards.postCount} - ${posts.counted}
+          where ${guarded(guard)}`),
+      );
+      return result.rowsAffected > 0;
+    },
+
+    /** Why a guard did not fit. */
+    async findForGuard(id: number) {
+      const [row] = await db
+        .select({ authorId: posts.authorId, version: posts.version })
+        .from(posts)
+        .where(and(eq(posts.id, id), isNull(posts.deletedAt)))
+        .limit(1);
+      return row;
+    },
+
+    /** Counts a post into its board, once. */
+    async count(id: number): Promise<void> {
+      await retryOnDeadlock(() =>
+        db.execute(sql`
+          update ${posts} join ${boards} on ${boards.id} = ${posts.boardId}
+          set ${posts.counted} = true, ${boards.postCount} = ${boards.postCount} + 1
+          where ${posts.id} = ${id} and ${posts.counted} = false and ${posts.deletedAt} is null`),
+      );
+    },
+
+    /** Marks the effects of the write at `dueAt` as done, unless there was another write since. */
+    async settle(id: number, dueAt: Date): Promise<void> {
+      await db
+        .update(posts)
+        .set({ effectsDueAt: null })
+        .where(and(eq(posts.id, id), eq(posts.effectsDueAt, dueAt)));
+    },
+
+    /** Posts whose effects are overdue since before `before`, oldest first. */
+    async listOverdue(before: Date, limit: number) {
+      return db
+        .select({ id: posts.id, dueAt: sql<Date>`${posts.effectsDueAt}`.mapWith(posts.effectsDueAt) })
+        .from(posts)
+        .where(lt(posts.effectsDueAt, before))
+        .orderBy(posts.effectsDueAt)
+        .limit(limit);
+    },
+
+    /** Forgets keys of posts created before `before`, at most `limit` of them. @returns how many */
+    async forgetIdempotencyKeys(before: Date, limit: number): Promise<number> {
+      const result = await db.execute(sql`
+        update ${posts} set ${posts.idempotencyKey} = null, ${posts.idempotencyHash} = null
+        where ${posts.createdAt} < ${sqlTime(before)} and ${posts.idempotencyKey} is not null limit ${limit}`);
+      return result.rowsAffected;
+    },
+  };
+}
+
+/** A time as the literal that drizzle itself sends for a `datetime(3)` column. */
+export function sqlTime(time: Date): string {
+  return time.toISOString().replace("T", " ").replace("Z", "");
+}

@@ -1,0 +1,227 @@
+/**
+ * Posts: rules, permissions and the effects of writes.
+ * @module
+ */
+import type { Actor } from "../auth/actor.ts";
+import { requireAuthorOrAdmin } from "../auth/actor.ts";
+import { requireSomeField } from "../auth/service.ts";
+import type { BoardReferences } from "../boards/references.ts";
+import { RedisUnavailableError } from "../cache/client.ts";
+import type { Background } from "../common/background.ts";
+import { AppError, fieldError } from "../common/errors.ts";
+import type { IdempotencyClaim } from "../common/idempotency.ts";
+import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
+import { excerptOf } from "../common/text.ts";
+import { type CachedRead, FINAL_REVISION, type PostCache } from "./cache.ts";
+import type { PopularRankings } from "./popular.ts";
+import type { PostFilter, PostsRepository } from "./repository.ts";
+import type { CreatePost, ForReader, Post, PostSummary, UpdatePost } from "./schema.ts";
+
+type Deps = {
+  repository: PostsRepository;
+  cache: PostCache;
+  popular: PopularRankings;
+  boards: BoardReferences;
+  cursors: CursorCodec;
+  background: Background;
+  now: () => Date;
+};
+
+/** A sweep looks for effects that stayed due for this long. */
+const OVERDUE_MS = 30_000;
+const SWEEP_LIMIT = 100;
+/** Idempotency keys live a little longer than the promised day. */
+const IDEMPOTENCY_HOURS = 48;
+const HOUSEKEEPING_CHUNK_ROWS = 1_000;
+const HOUSEKEEPING_CHUNKS = 20;
+
+export type PostsService = ReturnType<typeof createPostsService>;
+
+export function createPostsService({ repository, cache, popular, boards, cursors, background, now }: Deps) {
+  /** Redis away: the database answers, and the view does not count. */
+  async function readCache(id: number, viewer: string | null): Promise<CachedRead | null> {
+    try {
+      return await cache.read(id, viewer);
+    } catch (error) {
+      if (error instanceof RedisUnavailableError) return null;
+      throw error;
+    }
+  }
+
+  /** The effects of a write. Repeating them changes nothing. */
+  async function deliverEffects(id: number, revision: number, dueAt: Date): Promise<void> {
+    await Promise.all([cache.fence(id, revision), repository.count(id)]);
+    await repository.settle(id, dueAt);
+  }
+
+  /** Takes what is cached away before the answer; the rest of the effects follow after it. */
+  async function announce(id: number, revision: number, dueAt: Date): Promise<void> {
+    await cache.fence(id, revision).catch((error: unknown) => {
+      if (!(error instanceof RedisUnavailableError)) throw error;
+    });
+    background("effects of a post", () => deliverEffects(id, revision, dueAt));
+  }
+
+  async function find(id: number) {
+    const found = await repository.find(id);
+    if (!found) throw new AppError("not_found", "There is no such post");
+    return found;
+  }
+
+  /** Why a guarded statement changed nothing. */
+  async function refusal(actor: Actor, id: number, version: number | null): Promise<AppError> {
+    const row = await repository.findForGuard(id);
+    if (!row) return new AppError("not_found", "There is no such post");
+    requireAuthorOrAdmin(actor, row.authorId);
+    if (version !== null && row.version !== version) {
+      return new AppError("version_mismatch", `The post is at version ${row.version}`);
+    }
+    return new AppError("conflict", "The post changed meanwhile; try again");
+  }
+
+  const guard = (actor: Actor, id: number, version: number | null) => ({
+    id,
+    authorId: actor.role === "admin" ? null : actor.id,
+    version,
+  });
+
+  return {
+    /**
+     * A post, and counts the view. Warm: one Redis call (and, signed in, one statement beside it). Cold: one statement more, after it.
+     * @param viewer under which the view counts; null: it does not
+     */
+    async read(actor: Actor | null, id: number, viewer: string | null): Promise<ForReader<Post>> {
+      const [cached, likedByMe] = await Promise.all([
+        readCache(id, viewer),
+        actor ? repository.isLikedBy(actor.id, id) : null,
+      ]);
+      if (cached?.hit) return { ...cached.post, likedByMe };
+      const { post, revision } = await find(id);
+      if (!cached) return { ...post, likedByMe };
+      background("fill post cache", () => cache.fill(post, revision, cached.ticket, viewer));
+      return { ...post, viewCount: post.viewCount + cached.unflushedViews, likedByMe };
+    },
+
+    /** Newest first. One statement. */
+    async list(
+      actor: Actor | null,
+      { limit, cursor, boardId, authorId }: PageRequest & PostFilter,
+    ): Promise<Page<ForReader<PostSummary>>> {
+      const list = `posts:board=${boardId ?? ""}:author=${authorId ?? ""}`;
+      const [before] = cursor === undefined ? [] : await cursors.decode(list, cursor);
+      const rows = await repository.list({ boardId, authorId }, limit + 1, before, actor?.id ?? null);
+      return toPage(rows, limit, (last) => cursors.encode(list, last.id));
+    },
+
+    /** Best first; there are no further pages. One Redis call, then one statement. */
+    async listPopular(
+      actor: Actor | null,
+      { limit, boardId }: { limit: number; boardId?: number | undefined },
+    ): Promise<Page<ForReader<PostSummary>>> {
+      const ids = (await popular.get(boardId ?? "all")).slice(0, limit);
+      const rows = new Map((await repository.listByIds(ids, actor?.id ?? null)).map((row) => [row.id, row]));
+      return { items: ids.flatMap((id) => rows.get(id) ?? []), nextCursor: null };
+    },
+
+    /** @throws AppError `validation_failed` when there is no such board. One statement, beside a Redis call. */
+    async create(actor: Actor, input: CreatePost, claim: IdempotencyClaim | null): Promise<ForReader<Post>> {
+      const at = now();
+      const [outcome, board] = await Promise.all([
+        repository.insert({
+          boardId: input.boardId,
+          authorId: actor.id,
+          title: input.title,
+          content: input.content,
+          excerpt: excerptOf(input.content),
+          idempotencyKey: claim?.keyHash ?? null,
+          idempotencyHash: claim?.bodyHash ?? null,
+          now: at,
+        }),
+        boards.find(input.boardId),
+      ]);
+      if (outcome === "no_board") throw fieldError("boardId", "there is no such board");
+      if (outcome === "duplicate") return this.replay(actor, claim);
+      background("effects of a post", () => deliverEffects(outcome, 1, at));
+      return {
+        id: outcome,
+        board: board ?? (await find(outcome)).post.board,
+        author: { id: actor.id, username: actor.username },
+        title: input.title,
+        content: input.content,
+        viewCount: 0,
+        likeCount: 0,
+        commentCount: 0,
+        version: 1,
+        createdAt: at.toISOString(),
+        updatedAt: at.toISOString(),
+        likedByMe: false,
+      };
+    },
+
+    /** The post that the same key made before. @throws AppError `idempotency_conflict` when the body was another */
+    async replay(actor: Actor, claim: IdempotencyClaim | null): Promise<ForReader<Post>> {
+      const row = claim ? await repository.findByIdempotencyKey(actor.id, claim.keyHash) : undefined;
+      if (!row || row.bodyHash !== claim?.bodyHash) {
+        throw new AppError("idempotency_conflict", "This Idempotency-Key came with another body before");
+      }
+      if (row.deletedAt)
+        throw new AppError("conflict", "The post that this Idempotency-Key made has been deleted");
+      const [{ post }, likedByMe] = await Promise.all([find(row.id), repository.isLikedBy(actor.id, row.id)]);
+      return { ...post, likedByMe };
+    },
+
+    /** @throws AppError `forbidden`, `not_found` or `version_mismatch` */
+    async update(
+      actor: Actor,
+      id: number,
+      input: UpdatePost,
+      version: number | null,
+    ): Promise<ForReader<Post>> {
+      requireSomeField(input);
+      const at = now();
+      const change = {
+        ...(input.title === undefined ? {} : { title: input.title }),
+        ...(input.content === undefined ? {} : { content: input.content, excerpt: excerptOf(input.content) }),
+      };
+      if (!(await repository.update(guard(actor, id, version), change, at)))
+        throw await refusal(actor, id, version);
+      const [{ post, revision }, likedByMe] = await Promise.all([
+        find(id),
+        repository.isLikedBy(actor.id, id),
+      ]);
+      await announce(id, revision, at);
+      return { ...post, likedByMe };
+    },
+
+    /** @throws AppError `forbidden`, `not_found` or `version_mismatch` */
+    async remove(actor: Actor, id: number, version: number | null): Promise<void> {
+      const at = now();
+      if (!(await repository.remove(guard(actor, id, version), at))) throw await refusal(actor, id, version);
+      await announce(id, FINAL_REVISION, at);
+    },
+
+    /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
+    async sweep(): Promise<number> {
+      const overdue = await repository.listOverdue(new Date(now().getTime() - OVERDUE_MS), SWEEP_LIMIT);
+      await Promise.all(
+        overdue.map(async ({ id, dueAt }) => {
+          const found = await repository.find(id);
+          await deliverEffects(id, found?.revision ?? FINAL_REVISION, dueAt);
+        }),
+      );
+      return overdue.length;
+    },
+
+    /** Forgets idempotency keys past their time. @returns how many */
+    async forgetIdempotencyKeys(): Promise<number> {
+      const before = new Date(now().getTime() - IDEMPOTENCY_HOURS * 3_600_000);
+      let forgotten = 0;
+      for (let chunk = 0; chunk < HOUSEKEEPING_CHUNKS; chunk += 1) {
+        const count = await repository.forgetIdempotencyKeys(before, HOUSEKEEPING_CHUNK_ROWS);
+        forgotten += count;
+        if (count < HOUSEKEEPING_CHUNK_ROWS) break;
+      }
+      return forgotten;
+    },
+  };
+}

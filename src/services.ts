@@ -1,0 +1,105 @@
+/**
+ * The composition root: settings to clients to repositories to services. The only file that wires.
+ * @module
+ */
+import { createOverrides } from "./auth/overrides.ts";
+import { createPasswords } from "./auth/passwords.ts";
+import { createAuthRepository } from "./auth/repository.ts";
+import { createAuthService } from "./auth/service.ts";
+import { createAccessTokens, createRefreshTokens } from "./auth/tokens.ts";
+import { createBoardReferences } from "./boards/references.ts";
+import { createBoardsRepository } from "./boards/repository.ts";
+import { createBoardsService } from "./boards/service.ts";
+import { createRedis } from "./cache/client.ts";
+import { createLimiter } from "./cache/limiter.ts";
+import type { Background } from "./common/background.ts";
+import type { Logger } from "./common/logger.ts";
+import type { Meter } from "./common/meter.ts";
+import { createCursorCodec } from "./common/pagination.ts";
+import { createDb } from "./db/client.ts";
+import type { Config } from "./env.ts";
+import { createHealthRepository } from "./health/repository.ts";
+import { createHealthService } from "./health/service.ts";
+import { createPostCache } from "./posts/cache.ts";
+import { createPopularRankings } from "./posts/popular.ts";
+import { createPostsRepository } from "./posts/repository.ts";
+import { createPostsService } from "./posts/service.ts";
+import { flushViews } from "./posts/views.ts";
+import { createUsersRepository } from "./users/repository.ts";
+import { createUsersService } from "./users/service.ts";
+
+/** What belongs to one request or one scheduled run. */
+export type ServicesContext = {
+  env: WorkerBindings;
+  meter: Meter;
+  log: Logger;
+  background: Background;
+  now: () => Date;
+};
+
+export type Services = ReturnType<typeof buildServices>;
+
+/** Cheap: opens nothing. */
+export function buildServices(config: Config, { meter, background, now }: ServicesContext) {
+  const db = createDb(config.DATABASE_URL, meter);
+  const redis = createRedis(
+    {
+      url: config.UPSTASH_REDIS_REST_URL,
+      token: config.UPSTASH_REDIS_REST_TOKEN,
+      timeoutMs: config.REDIS_TIMEOUT_MS,
+    },
+    meter,
+  );
+  const limiter = createLimiter(redis, config.RATE_LIMIT_SCALE, () => now().getTime());
+  const cursors = createCursorCodec(config.JWT_KEYS.map((key) => key.secret));
+  const overrides = createOverrides(redis);
+  const authRepository = createAuthRepository(db);
+  const boardsRepository = createBoardsRepository(db);
+  const postsRepository = createPostsRepository(db);
+  const postCache = createPostCache(redis);
+  const { forgetNames } = postCache;
+  const popular = createPopularRankings(redis, db, background, now);
+
+  const auth = createAuthService({
+    repository: authRepository,
+    passwords: createPasswords(config.BCRYPT_COST),
+    accessTokens: createAccessTokens(config.JWT_KEYS, config.PUBLIC_URL),
+    refreshTokens: createRefreshTokens(config.JWT_KEYS),
+    overrides,
+    cursors,
+    background,
+    now,
+  });
+  return {
+    redis,
+    limiter,
+    auth,
+    users: createUsersService({
+      repository: createUsersRepository(db),
+      credentials: authRepository,
+      auth,
+      overrides,
+      forgetNames,
+      now,
+    }),
+    boards: createBoardsService({ repository: boardsRepository, cursors, forgetNames, now }),
+    posts: createPostsService({
+      repository: postsRepository,
+      cache: postCache,
+      popular,
+      boards: createBoardReferences(redis, boardsRepository, background),
+      cursors,
+      background,
+      now,
+    }),
+    popular,
+    /** Writes the views counted since the last time to the database. */
+    flushViews: () => flushViews(db, postCache, now()),
+    health: createHealthService({
+      repository: createHealthRepository(db),
+      redis,
+      qstash: { url: config.QSTASH_URL, token: config.QSTASH_TOKEN },
+      meter,
+    }),
+  };
+}
