@@ -4,11 +4,11 @@
  */
 import type { Context } from "hono";
 import { cors } from "hono/cors";
-import { secureHeaders } from "hono/secure-headers";
 import { authRoutes } from "./auth/routes.ts";
 import { boardRoutes } from "./boards/routes.ts";
 import { AppError } from "./common/errors.ts";
-import { docsRoutes } from "./docs/routes.ts";
+import { documentInfo } from "./docs/document.ts";
+import { createDocsRoutes } from "./docs/routes.ts";
 import { healthRoutes } from "./health/routes.ts";
 import type { AppEnv } from "./http/app-env.ts";
 import { allowedMethods } from "./http/allowed-methods.ts";
@@ -16,6 +16,7 @@ import { admitRead } from "./http/middleware/admission.ts";
 import { authenticate } from "./http/middleware/authenticate.ts";
 import { readJsonBody } from "./http/middleware/json-body.ts";
 import { requestContext } from "./http/middleware/request-context.ts";
+import { securityHeaders } from "./http/middleware/security-headers.ts";
 import { newRouter } from "./http/openapi.ts";
 import { problemResponse } from "./http/problem.ts";
 import { postRoutes } from "./posts/routes.ts";
@@ -38,15 +39,7 @@ const EXPOSED_HEADERS = [
 export function createApp() {
   const app = newRouter();
   app.use(requestContext(buildServices));
-  app.use(
-    secureHeaders({
-      contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-      crossOriginResourcePolicy: "cross-origin",
-      referrerPolicy: "no-referrer",
-      xFrameOptions: "DENY",
-      strictTransportSecurity: "max-age=31536000; includeSubDomains",
-    }),
-  );
+  app.use(securityHeaders("/api/docs"));
   app.use(
     cors({
       origin: (origin, c: Context<AppEnv>) => (c.var.config.CORS_ORIGINS.includes(origin) ? origin : null),
@@ -73,7 +66,10 @@ export function createApp() {
     .route("/api/boards", boardRoutes)
     .route("/api/posts", postRoutes)
     .route("/api/health", healthRoutes)
-    .route("/api", docsRoutes);
+    .route(
+      "/api",
+      createDocsRoutes(() => app.getOpenAPI31Document(documentInfo)),
+    );
 
   app.openAPIRegistry.registerComponent("securitySchemes", "bearerAuth", {
     type: "http",

@@ -54,7 +54,7 @@ const login = createRoute({
   summary: "Sign in",
   middleware: [admitSignIn()] as const,
   request: { body: jsonBody(loginSchema) },
-  responses: { 200: jsonResponse(sessionSchema, "The session"), ...problems(400, 401, 413, 415, 422) },
+  responses: { 200: jsonResponse(sessionSchema, "The session"), ...problems(400, 413, 415, 422) },
 });
 
 const refresh = createRoute({
@@ -66,7 +66,7 @@ const refresh = createRoute({
     "Answers a new access token and a new refresh token. Tabs that refresh side by side get the same one; a replaced token works for 10 more seconds, after which its use ends the session.",
   middleware: [admitWrite("sign-in")] as const,
   request: { body: { required: false, content: { "application/json": { schema: refreshSchema } } } },
-  responses: { 200: jsonResponse(sessionSchema, "The session"), ...problems(400, 401, 403, 413, 415, 422) },
+  responses: { 200: jsonResponse(sessionSchema, "The session"), ...problems(400, 403, 413, 415, 422) },
 });
 
 const logout = createRoute({
@@ -76,7 +76,7 @@ const logout = createRoute({
   summary: "End this session",
   security: bearerAuth,
   middleware: userWrite,
-  responses: { 204: noContent, ...problems(401) },
+  responses: { 204: noContent, ...problems() },
 });
 
 const logoutAll = createRoute({
@@ -86,7 +86,7 @@ const logoutAll = createRoute({
   summary: "End all sessions",
   security: bearerAuth,
   middleware: userWrite,
-  responses: { 204: noContent, ...problems(401) },
+  responses: { 204: noContent, ...problems() },
 });
 
 const changePassword = createRoute({
@@ -97,7 +97,7 @@ const changePassword = createRoute({
   security: bearerAuth,
   middleware: userWriteAs("sign-in"),
   request: { body: jsonBody(changePasswordSchema) },
-  responses: { 204: noContent, ...problems(400, 401, 409, 413, 415, 422) },
+  responses: { 204: noContent, ...problems(400, 409, 413, 415, 422) },
 });
 
 const listSessions = createRoute({
@@ -110,7 +110,7 @@ const listSessions = createRoute({
   request: { query: pageQuerySchema },
   responses: {
     200: jsonResponse(pageSchema(sessionInfoSchema), "A page of sessions"),
-    ...problems(400, 401, 422),
+    ...problems(400, 422),
   },
 });
 
@@ -122,7 +122,7 @@ const endSession = createRoute({
   security: bearerAuth,
   middleware: userWrite,
   request: { params: z.object({ id: idSchema }) },
-  responses: { 204: noContent, ...problems(401, 404, 422) },
+  responses: { 204: noContent, ...problems(404, 422) },
 });
 
 export const authRoutes = newRouter()

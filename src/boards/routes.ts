@@ -48,7 +48,7 @@ const createBoard = createRoute({
   security: bearerAuth,
   middleware: userWrite,
   request: { body: jsonBody(createBoardSchema) },
-  responses: { 201: jsonResponse(boardSchema, "The board"), ...problems(400, 401, 403, 409, 413, 415, 422) },
+  responses: { 201: jsonResponse(boardSchema, "The board"), ...problems(400, 403, 409, 413, 415, 422) },
 });
 
 const updateBoard = createRoute({
@@ -61,7 +61,7 @@ const updateBoard = createRoute({
   request: { params, body: jsonBody(updateBoardSchema) },
   responses: {
     200: jsonResponse(boardSchema, "The board"),
-    ...problems(400, 401, 403, 404, 409, 413, 415, 422),
+    ...problems(400, 403, 404, 409, 413, 415, 422),
   },
 });
 
@@ -73,7 +73,7 @@ const deleteBoard = createRoute({
   security: bearerAuth,
   middleware: userWrite,
   request: { params },
-  responses: { 204: noContent, ...problems(401, 403, 404, 409, 422) },
+  responses: { 204: noContent, ...problems(403, 404, 409, 422) },
 });
 
 export const boardRoutes = newRouter()

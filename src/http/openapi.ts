@@ -51,13 +51,14 @@ type ProblemResponses<Status extends number> = {
 };
 
 /**
- * Problem answers of a route. 429, 500 and 503 may come from every route and are added by themselves.
+ * Problem answers of a route. 401 (a bad token is refused on public routes too), 429, 500 and 503 may come from every
+ * route and are added by themselves.
  * The type stays mutable: spread from an `as const` object they would vanish from the typed client.
  */
 export function problems<Status extends ProblemStatus = never>(
   ...statuses: Status[]
-): ProblemResponses<Status | 429 | 500 | 503> {
-  const all = [...statuses, 429, 500, 503] as (Status | 429 | 500 | 503)[];
+): ProblemResponses<Status | 401 | 429 | 500 | 503> {
+  const all = [...new Set([...statuses, 401, 429, 500, 503])] as (Status | 401 | 429 | 500 | 503)[];
   return Object.fromEntries(
     all.map((status) => {
       const codes = Object.values(PROBLEMS).filter((problem) => problem.status === status);
@@ -66,7 +67,7 @@ export function problems<Status extends ProblemStatus = never>(
       );
       return [status, { description, content: { "application/problem+json": { schema: problemSchema } } }];
     }),
-  ) as ProblemResponses<Status | 429 | 500 | 503>;
+  ) as ProblemResponses<Status | 401 | 429 | 500 | 503>;
 }
 
 /** An id in a path or a query: a positive integer. */

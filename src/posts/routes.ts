@@ -44,7 +44,7 @@ const listPosts = createRoute({
   security: optionalBearerAuth,
   middleware: publicRead,
   request: { query: listPostsQuerySchema },
-  responses: { 200: jsonResponse(page, "A page of posts"), ...problems(400, 401, 422) },
+  responses: { 200: jsonResponse(page, "A page of posts"), ...problems(400, 422) },
 });
 
 const listPopularPosts = createRoute({
@@ -56,7 +56,7 @@ const listPopularPosts = createRoute({
   security: optionalBearerAuth,
   middleware: publicRead,
   request: { query: popularQuerySchema },
-  responses: { 200: jsonResponse(page, "The most popular posts"), ...problems(401, 422) },
+  responses: { 200: jsonResponse(page, "The most popular posts"), ...problems(422) },
 });
 
 const getPost = createRoute({
@@ -72,7 +72,7 @@ const getPost = createRoute({
   responses: {
     200: jsonResponse(postSchema, "The post"),
     304: { description: "The post is as `If-None-Match` says" },
-    ...problems(401, 404, 422),
+    ...problems(404, 422),
   },
 });
 
@@ -86,7 +86,7 @@ const createPost = createRoute({
   request: { headers: idempotencyKeyHeaderSchema, body: jsonBody(createPostSchema) },
   responses: {
     201: jsonResponse(postSchema, "The post; `Location` names it"),
-    ...problems(400, 401, 409, 413, 415, 422),
+    ...problems(400, 409, 413, 415, 422),
   },
 });
 
@@ -100,7 +100,7 @@ const updatePost = createRoute({
   request: { params, headers: ifMatchHeaderSchema, body: jsonBody(updatePostSchema) },
   responses: {
     200: jsonResponse(postSchema, "The post"),
-    ...problems(400, 401, 403, 404, 409, 412, 413, 415, 422),
+    ...problems(400, 403, 404, 409, 412, 413, 415, 422),
   },
 });
 
@@ -112,7 +112,7 @@ const deletePost = createRoute({
   security: bearerAuth,
   middleware: userWrite,
   request: { params, headers: ifMatchHeaderSchema },
-  responses: { 204: noContent, ...problems(401, 403, 404, 409, 412, 422) },
+  responses: { 204: noContent, ...problems(403, 404, 409, 412, 422) },
 });
 
 export const postRoutes = newRouter()

@@ -28,7 +28,7 @@ const me = createRoute({
   summary: "One's own profile",
   security: bearerAuth,
   middleware: userRead,
-  responses: { 200: jsonResponse(profileSchema, "The profile"), ...problems(401) },
+  responses: { 200: jsonResponse(profileSchema, "The profile"), ...problems() },
 });
 
 const updateMe = createRoute({
@@ -39,7 +39,7 @@ const updateMe = createRoute({
   security: bearerAuth,
   middleware: userWrite,
   request: { body: jsonBody(updateProfileSchema) },
-  responses: { 200: jsonResponse(profileSchema, "The profile"), ...problems(400, 401, 409, 413, 415, 422) },
+  responses: { 200: jsonResponse(profileSchema, "The profile"), ...problems(400, 409, 413, 415, 422) },
 });
 
 const eraseMe = createRoute({
@@ -50,7 +50,7 @@ const eraseMe = createRoute({
   description: "Posts and comments stay, their author becomes `null`. All sessions end.",
   security: bearerAuth,
   middleware: userWrite,
-  responses: { 204: noContent, ...problems(401) },
+  responses: { 204: noContent, ...problems() },
 });
 
 const getUser = createRoute({
@@ -60,7 +60,7 @@ const getUser = createRoute({
   summary: "A user's public profile",
   middleware: publicRead,
   request: { params: z.object({ id: idSchema }) },
-  responses: { 200: jsonResponse(userSchema, "The user"), ...problems(401, 404, 422) },
+  responses: { 200: jsonResponse(userSchema, "The user"), ...problems(404, 422) },
 });
 
 const listUserPosts = createRoute({
@@ -73,7 +73,7 @@ const listUserPosts = createRoute({
   request: { params: z.object({ id: idSchema }), query: pageQuerySchema },
   responses: {
     200: jsonResponse(pageSchema(postSummarySchema), "A page of posts"),
-    ...problems(400, 401, 404, 422),
+    ...problems(400, 404, 422),
   },
 });
 

@@ -1,0 +1,41 @@
+/**
+ * Security headers: nothing may be loaded by what the API answers, except by the documentation page.
+ * @module
+ */
+import type { MiddlewareHandler } from "hono";
+import { createMiddleware } from "hono/factory";
+import { secureHeaders } from "hono/secure-headers";
+import type { AppEnv } from "../app-env.ts";
+
+const shared = {
+  referrerPolicy: "no-referrer",
+  xFrameOptions: "DENY",
+  strictTransportSecurity: "max-age=31536000; includeSubDomains",
+} as const;
+
+const api = secureHeaders({
+  ...shared,
+  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+  crossOriginResourcePolicy: "cross-origin",
+});
+
+/** Swagger UI sets style attributes and shows inline images; scripts come from the Worker alone. */
+const page = secureHeaders({
+  ...shared,
+  contentSecurityPolicy: {
+    defaultSrc: ["'none'"],
+    scriptSrc: ["'self'"],
+    styleSrc: ["'self'", "'unsafe-inline'"],
+    imgSrc: ["'self'", "data:"],
+    connectSrc: ["'self'"],
+    baseUri: ["'none'"],
+    formAction: ["'self'"],
+    frameAncestors: ["'none'"],
+  },
+  crossOriginResourcePolicy: "same-origin",
+});
+
+/** @param pagePath the one path that answers HTML */
+export function securityHeaders(pagePath: string): MiddlewareHandler<AppEnv> {
+  return createMiddleware<AppEnv>((c, next) => (c.req.path === pagePath ? page(c, next) : api(c, next)));
+}
