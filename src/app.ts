@@ -8,6 +8,8 @@ import { authRoutes } from "./auth/routes.ts";
 import { boardRoutes } from "./boards/routes.ts";
 import { AppError } from "./common/errors.ts";
 import { documentInfo } from "./docs/document.ts";
+import { commentRoutes } from "./comments/routes.ts";
+import { likeRoutes } from "./likes/routes.ts";
 import { createDocsRoutes } from "./docs/routes.ts";
 import { healthRoutes } from "./health/routes.ts";
 import type { AppEnv } from "./http/app-env.ts";
@@ -21,6 +23,7 @@ import { newRouter } from "./http/openapi.ts";
 import { problemResponse } from "./http/problem.ts";
 import { postRoutes } from "./posts/routes.ts";
 import { buildServices } from "./services.ts";
+import { statsRoutes } from "./stats/routes.ts";
 import { userRoutes } from "./users/routes.ts";
 
 const PREFLIGHT_SECONDS = 86_400;
@@ -65,6 +68,9 @@ export function createApp() {
     .route("/api/users", userRoutes)
     .route("/api/boards", boardRoutes)
     .route("/api/posts", postRoutes)
+    .route("/api", commentRoutes)
+    .route("/api", likeRoutes)
+    .route("/api/stats", statsRoutes)
     .route("/api/health", healthRoutes)
     .route(
       "/api",

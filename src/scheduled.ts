@@ -14,12 +14,19 @@ type Task = { label: string; run: (services: Services) => Promise<unknown> };
 export const SCHEDULE: Record<string, Task[]> = {
   "* * * * *": [
     { label: "sweep effects of posts", run: (services) => services.posts.sweep() },
+    { label: "sweep effects of comments", run: (services) => services.comments.sweep() },
+    { label: "sweep effects of likes", run: (services) => services.likes.sweep() },
     { label: "flush views", run: (services) => services.flushViews() },
     { label: "rank popular posts", run: (services) => services.popular.refresh("all") },
   ],
+  "*/15 * * * *": [{ label: "roll up statistics", run: (services) => services.stats.rollUp() }],
   "17 * * * *": [
     { label: "delete expired sessions", run: (services) => services.auth.deleteExpiredSessions() },
-    { label: "forget idempotency keys", run: (services) => services.posts.forgetIdempotencyKeys() },
+    { label: "forget idempotency keys of posts", run: (services) => services.posts.forgetIdempotencyKeys() },
+    {
+      label: "forget idempotency keys of comments",
+      run: (services) => services.comments.forgetIdempotencyKeys(),
+    },
   ],
 };
 

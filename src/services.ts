@@ -3,6 +3,7 @@
  * @module
  */
 import { createOverrides } from "./auth/overrides.ts";
+import { createRevocation } from "./auth/revocation.ts";
 import { createPasswords } from "./auth/passwords.ts";
 import { createAuthRepository } from "./auth/repository.ts";
 import { createAuthService } from "./auth/service.ts";
@@ -18,6 +19,10 @@ import type { Meter } from "./common/meter.ts";
 import { createCursorCodec } from "./common/pagination.ts";
 import { createDb } from "./db/client.ts";
 import type { Config } from "./env.ts";
+import { createCommentsRepository } from "./comments/repository.ts";
+import { createCommentsService } from "./comments/service.ts";
+import { createLikesRepository } from "./likes/repository.ts";
+import { createLikesService } from "./likes/service.ts";
 import { createHealthRepository } from "./health/repository.ts";
 import { createHealthService } from "./health/service.ts";
 import { createPostCache } from "./posts/cache.ts";
@@ -25,6 +30,10 @@ import { createPopularRankings } from "./posts/popular.ts";
 import { createPostsRepository } from "./posts/repository.ts";
 import { createPostsService } from "./posts/service.ts";
 import { flushViews } from "./posts/views.ts";
+import { createRoomPublisher } from "./realtime/publisher.ts";
+import { createRooms } from "./realtime/rooms.ts";
+import { createStatsRepository } from "./stats/repository.ts";
+import { createStatsService } from "./stats/service.ts";
 import { createUsersRepository } from "./users/repository.ts";
 import { createUsersService } from "./users/service.ts";
 
@@ -40,7 +49,7 @@ export type ServicesContext = {
 export type Services = ReturnType<typeof buildServices>;
 
 /** Cheap: opens nothing. */
-export function buildServices(config: Config, { meter, background, now }: ServicesContext) {
+export function buildServices(config: Config, { env, meter, log, background, now }: ServicesContext) {
   const db = createDb(config.DATABASE_URL, meter);
   const redis = createRedis(
     {
@@ -58,7 +67,10 @@ export function buildServices(config: Config, { meter, background, now }: Servic
   const postsRepository = createPostsRepository(db);
   const postCache = createPostCache(redis);
   const { forgetNames } = postCache;
+  const rooms = createRoomPublisher(createRooms(env), log);
   const popular = createPopularRankings(redis, db, background, now);
+
+  const revocation = createRevocation(overrides, rooms);
 
   const auth = createAuthService({
     repository: authRepository,
@@ -66,12 +78,24 @@ export function buildServices(config: Config, { meter, background, now }: Servic
     accessTokens: createAccessTokens(config.JWT_KEYS, config.PUBLIC_URL),
     refreshTokens: createRefreshTokens(config.JWT_KEYS),
     overrides,
+    revocation,
+    cursors,
+    background,
+    now,
+  });
+  const posts = createPostsService({
+    repository: postsRepository,
+    cache: postCache,
+    popular,
+    boards: createBoardReferences(redis, boardsRepository, background),
+    rooms,
     cursors,
     background,
     now,
   });
   return {
     redis,
+    background,
     limiter,
     auth,
     users: createUsersService({
@@ -79,20 +103,30 @@ export function buildServices(config: Config, { meter, background, now }: Servic
       credentials: authRepository,
       auth,
       overrides,
+      revocation,
       forgetNames,
       now,
     }),
     boards: createBoardsService({ repository: boardsRepository, cursors, forgetNames, now }),
-    posts: createPostsService({
-      repository: postsRepository,
+    posts,
+    comments: createCommentsService({
+      repository: createCommentsRepository(db),
+      posts,
       cache: postCache,
-      popular,
-      boards: createBoardReferences(redis, boardsRepository, background),
+      rooms,
       cursors,
       background,
       now,
     }),
+    likes: createLikesService({
+      repository: createLikesRepository(db),
+      cache: postCache,
+      rooms,
+      background,
+      now,
+    }),
     popular,
+    stats: createStatsService({ repository: createStatsRepository(db), now }),
     /** Writes the views counted since the last time to the database. */
     flushViews: () => flushViews(db, postCache, now()),
     health: createHealthService({

@@ -64,7 +64,7 @@ const refresh = createRoute({
   summary: "Renew a session",
   description:
     "Answers a new access token and a new refresh token. Tabs that refresh side by side get the same one; a replaced token works for 10 more seconds, after which its use ends the session.",
-  middleware: [admitWrite("sign-in")] as const,
+  middleware: [admitWrite("refresh")] as const,
   request: { body: { required: false, content: { "application/json": { schema: refreshSchema } } } },
   responses: { 200: jsonResponse(sessionSchema, "The session"), ...problems(400, 403, 413, 415, 422) },
 });

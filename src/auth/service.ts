@@ -4,6 +4,7 @@
  */
 import { RedisUnavailableError } from "../cache/client.ts";
 import type { Background } from "../common/background.ts";
+import { inChunks } from "../common/chunks.ts";
 import { sha256Hex } from "../common/crypto.ts";
 import { AppError, fieldError } from "../common/errors.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
@@ -11,6 +12,7 @@ import { normaliseEmail, usernameKey } from "../common/text.ts";
 import type { Actor } from "./actor.ts";
 import type { Overrides } from "./overrides.ts";
 import type { Passwords } from "./passwords.ts";
+import type { Revocation } from "./revocation.ts";
 import type { AuthRepository } from "./repository.ts";
 import { type AccessTokens, ACCESS_TOKEN_SECONDS, type RefreshTokens } from "./tokens.ts";
 
@@ -26,6 +28,7 @@ type Deps = {
   accessTokens: AccessTokens;
   refreshTokens: RefreshTokens;
   overrides: Overrides;
+  revocation: Revocation;
   cursors: CursorCodec;
   background: Background;
   now: () => Date;
@@ -52,7 +55,17 @@ export type SessionInfo = {
 export type AuthService = ReturnType<typeof createAuthService>;
 
 export function createAuthService(deps: Deps) {
-  const { repository, passwords, accessTokens, refreshTokens, overrides, cursors, background, now } = deps;
+  const {
+    repository,
+    passwords,
+    accessTokens,
+    refreshTokens,
+    overrides,
+    revocation,
+    cursors,
+    background,
+    now,
+  } = deps;
 
   async function issue(
     user: SessionUser,
@@ -101,7 +114,7 @@ export function createAuthService(deps: Deps) {
       const replacedAt = Number(session.rotations.split(",")[session.generation - 1 - generation] ?? 0);
       if (at.getTime() - replacedAt > REFRESH_GRACE_SECONDS * 1000) {
         await repository.revokeSession(session.userId, sessionId, at);
-        await overrides.endSession(sessionId).catch(ignoreOutage);
+        await revocation.endSession(session.userId, sessionId);
         throw refused("The refresh token was used before; the session has been ended");
       }
     }
@@ -199,12 +212,12 @@ export function createAuthService(deps: Deps) {
 
     async logout(actor: Actor): Promise<void> {
       await repository.revokeSession(actor.id, actor.sessionId, now());
-      await overrides.endSession(actor.sessionId).catch(ignoreOutage);
+      await revocation.endSession(actor.id, actor.sessionId);
     },
 
     async logoutAll(actor: Actor): Promise<void> {
       const epoch = await repository.revokeAll(actor.id);
-      await overrides.changeUser(actor.id, { epoch }).catch(ignoreOutage);
+      await revocation.endOlder(actor.id, epoch);
     },
 
     /**
@@ -227,9 +240,7 @@ export function createAuthService(deps: Deps) {
         epoch: user.sessionEpoch,
       });
       if (!changed) throw new AppError("conflict", "The account changed meanwhile; sign in and try again");
-      await overrides
-        .changeUser(actor.id, { epoch: user.sessionEpoch + 1, keptSessionId: actor.sessionId })
-        .catch(ignoreOutage);
+      await revocation.endOlder(actor.id, user.sessionEpoch + 1, actor.sessionId);
     },
 
     /** @throws AppError `invalid_credentials` unless `password` is the actor's */
@@ -254,34 +265,19 @@ export function createAuthService(deps: Deps) {
       if (!(await repository.revokeSession(actor.id, sessionId, now()))) {
         throw new AppError("not_found", "There is no such session");
       }
-      await overrides.endSession(sessionId).catch(ignoreOutage);
+      await revocation.endSession(actor.id, sessionId);
     },
 
     /** Deletes sessions that ended over a day ago, in chunks. @returns how many */
     async deleteExpiredSessions(): Promise<number> {
       const before = new Date(now().getTime() - DAY_MS);
-      let deleted = 0;
-      for (let chunk = 0; chunk < HOUSEKEEPING_CHUNKS; chunk += 1) {
-        const count = await repository.deleteExpired(before, HOUSEKEEPING_CHUNK_ROWS);
-        deleted += count;
-        if (count < HOUSEKEEPING_CHUNK_ROWS) break;
-      }
-      return deleted;
+      return inChunks((limit) => repository.deleteExpired(before, limit));
     },
   };
 }
 
-/** Bounds of one housekeeping run, well within PlanetScale's limits. */
-const HOUSEKEEPING_CHUNKS = 20;
-const HOUSEKEEPING_CHUNK_ROWS = 1_000;
-
 function refused(message = "The refresh token is not valid"): AppError {
   return new AppError("unauthenticated", message);
-}
-
-/** While Redis is away every request asks the database, which knows already. */
-function ignoreOutage(error: unknown): void {
-  if (!(error instanceof RedisUnavailableError)) throw error;
 }
 
 /** The refusal that names what is taken. One statement. */

@@ -4,7 +4,7 @@
  */
 import { type Actor, requireAdmin } from "../auth/actor.ts";
 import { requireSomeField } from "../auth/service.ts";
-import { RedisUnavailableError } from "../cache/client.ts";
+import { ignoreOutage } from "../cache/client.ts";
 import { AppError } from "../common/errors.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
 import type { BoardsRepository } from "./repository.ts";
@@ -57,9 +57,7 @@ export function createBoardsService({ repository, cursors, forgetNames, now }: D
       const outcome = await repository.update(id, definedOnly(input));
       if (outcome === "taken") throw slugTaken();
       if (outcome === "updated" && (input.name !== undefined || input.slug !== undefined)) {
-        await forgetNames().catch((error: unknown) => {
-          if (!(error instanceof RedisUnavailableError)) throw error;
-        });
+        await forgetNames().catch(ignoreOutage);
       }
       return find(id);
     },

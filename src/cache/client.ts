@@ -14,6 +14,14 @@ export class RedisUnavailableError extends Error {
   override readonly name = "RedisUnavailableError";
 }
 
+/**
+ * For an effect that may fail while Redis is away: rethrows everything else. What was to be forgotten is announced again
+ * by a sweep, and requests ask the database meanwhile.
+ */
+export function ignoreOutage(error: unknown): void {
+  if (!(error instanceof RedisUnavailableError)) throw error;
+}
+
 export type RedisClient = {
   /** Queues one command: `enqueue` must add exactly one to the pipeline. Rejects with `RedisUnavailableError` or the command's error. */
   run: <T>(enqueue: (pipeline: Pipeline) => unknown) => Promise<T>;
@@ -24,7 +32,7 @@ export type RedisClient = {
 };
 
 /** A Lua script with its SHA-1, which is made on first use. */
-export type Script = { text: string; sha1?: Promise<string> };
+export type Script = { text: string; sha1?: string };
 
 /** How long an isolate leaves Redis alone after a failure, so that an outage costs its time-out once, not per request. */
 const BREAKER_OPEN_MS = 2_000;
@@ -89,15 +97,27 @@ export function createRedis(
     }
   }
 
-  async function script<T>(script: Script, keys: string[], args: (string | number)[]): Promise<T> {
-    script.sha1 ??= sha1Hex(script.text);
-    const sha1 = await script.sha1;
+  async function evaluate<T>(
+    script: Script,
+    sha1: string,
+    keys: string[],
+    args: (string | number)[],
+  ): Promise<T> {
     try {
       return await run<T>((pipe) => pipe.evalsha(sha1, keys, args));
     } catch (error) {
       if (!(error instanceof Error) || !error.message.includes("NOSCRIPT")) throw error;
       return run<T>((pipe) => pipe.eval(script.text, keys, args));
     }
+  }
+
+  function script<T>(script: Script, keys: string[], args: (string | number)[]): Promise<T> {
+    // Without a wait when the hash is known, so that the command joins what is queued already.
+    if (script.sha1 !== undefined) return evaluate(script, script.sha1, keys, args);
+    return sha1Hex(script.text).then((sha1) => {
+      script.sha1 = sha1;
+      return evaluate(script, sha1, keys, args);
+    });
   }
 
   return { run, script, flush };

@@ -13,6 +13,7 @@ export const POLICIES = {
   write: { quota: 60, windowSeconds: 60 },
   "sign-in": { quota: 20, windowSeconds: 60 },
   "sign-in-account": { quota: 10, windowSeconds: 600 },
+  refresh: { quota: 120, windowSeconds: 60 },
   "sign-up": { quota: 10, windowSeconds: 600 },
 } as const satisfies Record<string, { quota: number; windowSeconds: number }>;
 

@@ -8,6 +8,7 @@ import type { FieldError } from "../common/errors.ts";
 import type { Logger } from "../common/logger.ts";
 import type { Meter } from "../common/meter.ts";
 import type { Config } from "../env.ts";
+import type { PostHold } from "../posts/cache.ts";
 import type { Services } from "../services.ts";
 
 export type Variables = {
@@ -22,6 +23,8 @@ export type Variables = {
   limits: LimitResult[];
   /** Settles when the request may be answered; rejects with the refusal. */
   admission: Promise<void> | undefined;
+  /** Keeps the post that the request writes to out of the cache; null where nothing does. */
+  hold: PostHold | null;
 };
 
 export type AppEnv = { Bindings: WorkerBindings; Variables: Variables };

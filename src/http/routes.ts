@@ -5,7 +5,7 @@
 import type { MiddlewareHandler } from "hono";
 import type { PolicyName } from "../cache/limiter.ts";
 import type { AppEnv, SignedInEnv } from "./app-env.ts";
-import { admitRead, admitWrite, requireUser } from "./middleware/admission.ts";
+import { admitRead, admitWrite, holdPost, requireUser } from "./middleware/admission.ts";
 
 // Mutable tuples: createRoute() takes no readonly ones, and reads the type of `c.var.actor` from their members.
 
@@ -18,6 +18,13 @@ export const userRead: [MiddlewareHandler<AppEnv>, MiddlewareHandler<SignedInEnv
 ];
 /** Signed-in users may write. */
 export const userWrite = userWriteAs("write");
+
+/** Signed-in users may write to the post `{id}`, which is kept out of the cache meanwhile. */
+export const userWriteOnPost: [
+  MiddlewareHandler<AppEnv>,
+  MiddlewareHandler<AppEnv>,
+  MiddlewareHandler<SignedInEnv>,
+] = [holdPost(), admitWrite(), requireUser];
 
 /** Signed-in users may write, counted under another policy. */
 export function userWriteAs(policy: PolicyName): [MiddlewareHandler<AppEnv>, MiddlewareHandler<SignedInEnv>] {

@@ -2,9 +2,17 @@
  * Cached posts and their views. See `scripts.ts` for the rules that keep them from being stale.
  * @module
  */
-import type { RedisClient } from "../cache/client.ts";
+import { type RedisClient, RedisUnavailableError } from "../cache/client.ts";
 import { keys } from "../cache/keys.ts";
-import { END_VIEWS, FENCE_POST, FILL_POST, READ_POST, TAKE_VIEWS } from "./scripts.ts";
+import {
+  END_VIEWS,
+  FENCE_POST,
+  FILL_POST,
+  HOLD_POST,
+  READ_POST,
+  RELEASE_POST,
+  TAKE_VIEWS,
+} from "./scripts.ts";
 import type { Post } from "./schema.ts";
 
 const POST_TTL_SECONDS = 600;
@@ -12,6 +20,8 @@ const POST_TTL_SECONDS = 600;
 const FENCE_TTL_SECONDS = 900;
 /** A view counts once per viewer and post in this time. */
 const VIEW_SECONDS = 3_600;
+/** Longer than a statement and a read begun before it may take together: see db/client.ts. */
+const HOLD_MS = 25_000;
 /** Of a deleted post: higher than any revision. */
 export const FINAL_REVISION = Number.MAX_SAFE_INTEGER;
 
@@ -22,6 +32,13 @@ export type CachedRead =
   /** `unflushedViews` come on top of the database's count and include the reader's own. */
   | { hit: false; ticket: FillTicket; unflushedViews: number };
 
+export type PostHold = {
+  /** Settles when the post is held; never rejects, because without Redis there is nothing to hold. */
+  held: Promise<void>;
+  /** @param revision of the row after the write; 0 when nothing was written */
+  release: (revision: number) => Promise<void>;
+};
+
 export type PostCache = {
   /** Reads a post and counts the view if it is cached. One Redis command. @param viewer null: not a view */
   read: (id: number, viewer: string | null) => Promise<CachedRead>;
@@ -29,6 +46,8 @@ export type PostCache = {
   fill: (post: Post, revision: number, ticket: FillTicket, viewer: string | null) => Promise<void>;
   /** Announces a new revision: no older state is served after this. One Redis command. */
   fence: (id: number, revision: number) => Promise<void>;
+  /** Keeps the post out of the cache until the release, for 25 s at most. One Redis command each. */
+  hold: (id: number) => PostHold;
   /** Makes the names inside all cached posts out of date. One Redis command. */
   forgetNames: () => Promise<void>;
   /** Views that are to be written to the database, by post. Null: none. */
@@ -79,6 +98,22 @@ export function createPostCache(redis: RedisClient): PostCache {
 
     async fence(id, revision) {
       await redis.script(FENCE_POST, [keys.post(id)], [revision, FENCE_TTL_SECONDS]);
+    },
+
+    hold(id) {
+      const token = crypto.randomUUID();
+      const scriptKeys = [keys.post(id), keys.postHolds(id)];
+      return {
+        held: redis.script(HOLD_POST, scriptKeys, [token, HOLD_MS, FENCE_TTL_SECONDS]).then(
+          () => undefined,
+          (error: unknown) => {
+            if (!(error instanceof RedisUnavailableError)) throw error;
+          },
+        ),
+        async release(revision) {
+          await redis.script(RELEASE_POST, scriptKeys, [token, revision, FENCE_TTL_SECONDS]);
+        },
+      };
     },
 
     async forgetNames() {

@@ -10,6 +10,7 @@ import { comments } from "../db/schema/comments.ts";
 import { likes } from "../db/schema/likes.ts";
 import { posts } from "../db/schema/posts.ts";
 import { users } from "../db/schema/users.ts";
+import { sqlTime } from "../db/time.ts";
 import type { Post, PostSummary } from "./schema.ts";
 
 const summaryColumns = {
@@ -62,6 +63,9 @@ function fromRow(row: SummaryRow): Omit<Post, "content"> {
     updatedAt: row.updatedAt.toISOString(),
   };
 }
+
+/** Bounds the rows that a run looks at; the job runs every hour. */
+const FORGET_WINDOW_MS = 86_400_000;
 
 export type NewPost = {
   boardId: number;
@@ -142,6 +146,15 @@ export function createPostsRepository(db: Db) {
         revision: row.revision,
         excerpt: row.excerpt,
       };
+    },
+
+    async exists(id: number): Promise<boolean> {
+      const rows = await db
+        .select({ id: posts.id })
+        .from(posts)
+        .where(and(eq(posts.id, id), isNull(posts.deletedAt)))
+        .limit(1);
+      return rows.length > 0;
     },
 
     async isLikedBy(userId: number, postId: number): Promise<boolean> {
@@ -284,17 +297,12 @@ export function createPostsRepository(db: Db) {
         .limit(limit);
     },
 
-    /** Forgets keys of posts created before `before`, at most `limit` of them. @returns how many */
+    /** Forgets keys of posts created in the day before `before`, at most `limit` of them. @returns how many */
     async forgetIdempotencyKeys(before: Date, limit: number): Promise<number> {
       const result = await db.execute(sql`
         update ${posts} set ${posts.idempotencyKey} = null, ${posts.idempotencyHash} = null
-        where ${posts.createdAt} < ${sqlTime(before)} and ${posts.idempotencyKey} is not null limit ${limit}`);
+        where ${posts.createdAt} between ${sqlTime(new Date(before.getTime() - FORGET_WINDOW_MS))} and ${sqlTime(before)} and ${posts.idempotencyKey} is not null limit ${limit}`);
       return result.rowsAffected;
     },
   };
-}
-
-/** A time as the literal that drizzle itself sends for a `datetime(3)` column. */
-export function sqlTime(time: Date): string {
-  return time.toISOString().replace("T", " ").replace("Z", "");
 }

@@ -5,7 +5,8 @@
  * - `j` the post as JSON, without its views; `n` the names token at the time of filling; `v` views, kept up to date.
  *
  * Safe under any interleaving: a fill is refused when a newer revision was announced, while a writer holds the post,
- * or when a batch of views was written to the database since its read began.
+ * or when a batch of views was written to the database since its read began. A writer that must answer before it can
+ * announce its revision (likes, comments) holds the post from before its statement until after its answer.
  * @module
  */
 import type { Script } from "../cache/client.ts";
@@ -77,6 +78,34 @@ redis.call('HDEL', KEYS[1], 'j', 'n', 'v')
 redis.call('HSET', KEYS[1], 'r', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1`,
+};
+
+/**
+ * A writer begins: what is cached goes, and nothing is cached until it is done, or until its time is up.
+ * KEYS: post, holds. ARGV: token, milliseconds, TTL of the revision in seconds.
+ */
+export const HOLD_POST: Script = {
+  text: `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HDEL', KEYS[1], 'j', 'n', 'v')
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+redis.call('ZADD', KEYS[2], now + tonumber(ARGV[2]), ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1`,
+};
+
+/** A writer is done, at the given revision (0: it changed nothing). KEYS: post, holds. ARGV: token, revision, TTL in seconds. */
+export const RELEASE_POST: Script = {
+  text: `
+local known = tonumber(redis.call('HGET', KEYS[1], 'r')) or 0
+if tonumber(ARGV[2]) > known then
+  redis.call('HDEL', KEYS[1], 'j', 'n', 'v')
+  redis.call('HSET', KEYS[1], 'r', ARGV[2])
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
+end
+return redis.call('ZREM', KEYS[2], ARGV[1])`,
 };
 
 /**

@@ -6,12 +6,14 @@ import type { Actor } from "../auth/actor.ts";
 import { requireAuthorOrAdmin } from "../auth/actor.ts";
 import { requireSomeField } from "../auth/service.ts";
 import type { BoardReferences } from "../boards/references.ts";
-import { RedisUnavailableError } from "../cache/client.ts";
+import { ignoreOutage, RedisUnavailableError } from "../cache/client.ts";
 import type { Background } from "../common/background.ts";
+import { inChunks } from "../common/chunks.ts";
 import { AppError, fieldError } from "../common/errors.ts";
 import type { IdempotencyClaim } from "../common/idempotency.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
 import { excerptOf } from "../common/text.ts";
+import type { Delivery, RoomPublisher } from "../realtime/publisher.ts";
 import { type CachedRead, FINAL_REVISION, type PostCache } from "./cache.ts";
 import type { PopularRankings } from "./popular.ts";
 import type { PostFilter, PostsRepository } from "./repository.ts";
@@ -22,6 +24,7 @@ type Deps = {
   cache: PostCache;
   popular: PopularRankings;
   boards: BoardReferences;
+  rooms: Pick<RoomPublisher, "publishToPost" | "deletePost">;
   cursors: CursorCodec;
   background: Background;
   now: () => Date;
@@ -32,12 +35,12 @@ const OVERDUE_MS = 30_000;
 const SWEEP_LIMIT = 100;
 /** Idempotency keys live a little longer than the promised day. */
 const IDEMPOTENCY_HOURS = 48;
-const HOUSEKEEPING_CHUNK_ROWS = 1_000;
-const HOUSEKEEPING_CHUNKS = 20;
 
 export type PostsService = ReturnType<typeof createPostsService>;
 
-export function createPostsService({ repository, cache, popular, boards, cursors, background, now }: Deps) {
+export function createPostsService(deps: Deps) {
+  const { repository, cache, popular, boards, rooms, cursors, background, now } = deps;
+
   /** Redis away: the database answers, and the view does not count. */
   async function readCache(id: number, viewer: string | null): Promise<CachedRead | null> {
     try {
@@ -48,18 +51,25 @@ export function createPostsService({ repository, cache, popular, boards, cursors
     }
   }
 
-  /** The effects of a write. Repeating them changes nothing. */
-  async function deliverEffects(id: number, revision: number, dueAt: Date): Promise<void> {
+  /** What the room is told of a post as it is now; null: it is gone. A new post has nobody in its room yet. */
+  async function tellRoom(id: number, post: Post | null): Promise<Delivery> {
+    if (!post) return rooms.deletePost(id);
+    if (post.version === 1) return { status: "done" };
+    return rooms.publishToPost(id, [
+      { type: "post_updated", key: `post_updated:${id}:${post.version}`, data: post },
+    ]);
+  }
+
+  /** The effects of a write: board's count, cache, room. Repeating them changes nothing. */
+  async function deliverEffects(id: number, revision: number, post: Post | null, dueAt: Date): Promise<void> {
     await Promise.all([cache.fence(id, revision), repository.count(id)]);
-    await repository.settle(id, dueAt);
+    if ((await tellRoom(id, post)).status === "done") await repository.settle(id, dueAt);
   }
 
   /** Takes what is cached away before the answer; the rest of the effects follow after it. */
-  async function announce(id: number, revision: number, dueAt: Date): Promise<void> {
-    await cache.fence(id, revision).catch((error: unknown) => {
-      if (!(error instanceof RedisUnavailableError)) throw error;
-    });
-    background("effects of a post", () => deliverEffects(id, revision, dueAt));
+  async function announce(id: number, revision: number, post: Post | null, dueAt: Date): Promise<void> {
+    await cache.fence(id, revision).catch(ignoreOutage);
+    background("effects of a post", () => deliverEffects(id, revision, post, dueAt));
   }
 
   async function find(id: number) {
@@ -102,6 +112,12 @@ export function createPostsService({ repository, cache, popular, boards, cursors
       return { ...post, viewCount: post.viewCount + cached.unflushedViews, likedByMe };
     },
 
+    /** Whether the post can be read. One statement. */
+    exists: (id: number) => repository.exists(id),
+
+    /** Takes the post out of the cache until its release. */
+    hold: (id: number) => cache.hold(id),
+
     /** Newest first. One statement. */
     async list(
       actor: Actor | null,
@@ -141,8 +157,7 @@ export function createPostsService({ repository, cache, popular, boards, cursors
       ]);
       if (outcome === "no_board") throw fieldError("boardId", "there is no such board");
       if (outcome === "duplicate") return this.replay(actor, claim);
-      background("effects of a post", () => deliverEffects(outcome, 1, at));
-      return {
+      const post: Post = {
         id: outcome,
         board: board ?? (await find(outcome)).post.board,
         author: { id: actor.id, username: actor.username },
@@ -154,8 +169,9 @@ export function createPostsService({ repository, cache, popular, boards, cursors
         version: 1,
         createdAt: at.toISOString(),
         updatedAt: at.toISOString(),
-        likedByMe: false,
       };
+      background("effects of a post", () => deliverEffects(outcome, 1, post, at));
+      return { ...post, likedByMe: false };
     },
 
     /** The post that the same key made before. @throws AppError `idempotency_conflict` when the body was another */
@@ -189,7 +205,7 @@ export function createPostsService({ repository, cache, popular, boards, cursors
         find(id),
         repository.isLikedBy(actor.id, id),
       ]);
-      await announce(id, revision, at);
+      await announce(id, revision, post, at);
       return { ...post, likedByMe };
     },
 
@@ -197,7 +213,7 @@ export function createPostsService({ repository, cache, popular, boards, cursors
     async remove(actor: Actor, id: number, version: number | null): Promise<void> {
       const at = now();
       if (!(await repository.remove(guard(actor, id, version), at))) throw await refusal(actor, id, version);
-      await announce(id, FINAL_REVISION, at);
+      await announce(id, FINAL_REVISION, null, at);
     },
 
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
@@ -206,7 +222,7 @@ export function createPostsService({ repository, cache, popular, boards, cursors
       await Promise.all(
         overdue.map(async ({ id, dueAt }) => {
           const found = await repository.find(id);
-          await deliverEffects(id, found?.revision ?? FINAL_REVISION, dueAt);
+          await deliverEffects(id, found?.revision ?? FINAL_REVISION, found?.post ?? null, dueAt);
         }),
       );
       return overdue.length;
@@ -215,13 +231,7 @@ export function createPostsService({ repository, cache, popular, boards, cursors
     /** Forgets idempotency keys past their time. @returns how many */
     async forgetIdempotencyKeys(): Promise<number> {
       const before = new Date(now().getTime() - IDEMPOTENCY_HOURS * 3_600_000);
-      let forgotten = 0;
-      for (let chunk = 0; chunk < HOUSEKEEPING_CHUNKS; chunk += 1) {
-        const count = await repository.forgetIdempotencyKeys(before, HOUSEKEEPING_CHUNK_ROWS);
-        forgotten += count;
-        if (count < HOUSEKEEPING_CHUNK_ROWS) break;
-      }
-      return forgotten;
+      return inChunks((limit) => repository.forgetIdempotencyKeys(before, limit));
     },
   };
 }

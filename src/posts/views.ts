@@ -7,8 +7,8 @@ import { sha256Hex } from "../common/crypto.ts";
 import type { Db } from "../db/client.ts";
 import { retryOnDeadlock } from "../db/errors.ts";
 import { posts, viewBatches } from "../db/schema/posts.ts";
+import { sqlTime } from "../db/time.ts";
 import type { PostCache } from "./cache.ts";
-import { sqlTime } from "./repository.ts";
 
 /** Programs that say of themselves that they read on nobody's behalf. */
 const CRAWLER =

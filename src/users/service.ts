@@ -3,10 +3,11 @@
  * @module
  */
 import type { Actor } from "../auth/actor.ts";
-import type { Overrides, UserChange } from "../auth/overrides.ts";
+import type { Overrides } from "../auth/overrides.ts";
 import { type AuthService, requireSomeField, takenError } from "../auth/service.ts";
+import type { Revocation } from "../auth/revocation.ts";
+import { ignoreOutage } from "../cache/client.ts";
 import type { AuthRepository } from "../auth/repository.ts";
-import { RedisUnavailableError } from "../cache/client.ts";
 import { AppError, fieldError } from "../common/errors.ts";
 import { normaliseEmail, usernameKey } from "../common/text.ts";
 import type { UsersRepository } from "./repository.ts";
@@ -16,7 +17,8 @@ type Deps = {
   repository: UsersRepository;
   credentials: Pick<AuthRepository, "takenFields">;
   auth: Pick<AuthService, "confirmPassword">;
-  overrides: Overrides;
+  overrides: Pick<Overrides, "changeUser">;
+  revocation: Pick<Revocation, "endAccount">;
   /** Makes cached names of authors out of date. */
   forgetNames: () => Promise<void>;
   now: () => Date;
@@ -24,20 +26,19 @@ type Deps = {
 
 export type UsersService = ReturnType<typeof createUsersService>;
 
-export function createUsersService({ repository, credentials, auth, overrides, forgetNames, now }: Deps) {
+export function createUsersService({
+  repository,
+  credentials,
+  auth,
+  overrides,
+  revocation,
+  forgetNames,
+  now,
+}: Deps) {
   async function find(id: number) {
     const user = await repository.findById(id);
     if (!user) throw new AppError("not_found", "There is no such user");
     return user;
-  }
-
-  /** Names inside cached posts and in access tokens follow the database before the answer. */
-  async function announce(actor: Actor, change: UserChange): Promise<void> {
-    try {
-      await Promise.all([forgetNames(), overrides.changeUser(actor.id, change)]);
-    } catch (error) {
-      if (!(error instanceof RedisUnavailableError)) throw error;
-    }
   }
 
   return {
@@ -62,14 +63,20 @@ export function createUsersService({ repository, credentials, auth, overrides, f
           : { username: fields.username, usernameKey: key }),
       });
       if (outcome === "taken") throw await takenError(credentials, email, key);
-      if (fields.username !== undefined) await announce(actor, { username: fields.username });
+      if (fields.username !== undefined) {
+        // Names inside cached posts and in access tokens follow the database before the answer.
+        await Promise.all([
+          forgetNames(),
+          overrides.changeUser(actor.id, { username: fields.username }),
+        ]).catch(ignoreOutage);
+      }
       return find(actor.id);
     },
 
     /** Erases the account: what it wrote stays, without its name. */
     async erase(actor: Actor): Promise<void> {
       const epoch = await repository.erase(actor.id, now());
-      await announce(actor, { epoch });
+      await Promise.all([forgetNames().catch(ignoreOutage), revocation.endAccount(actor.id, epoch)]);
     },
   };
 }

@@ -35,6 +35,21 @@ export function admitRead() {
   });
 }
 
+/**
+ * Takes the post `{id}` out of the cache before a signed-in user writes to it, in the pipeline that admits the write.
+ * Whoever handles the request releases it; after a refusal it is released here.
+ */
+export function holdPost() {
+  return createMiddleware<AppEnv>(async function holdPost(c, next) {
+    const { actor, services } = c.var;
+    const id = Number(c.req.param("id"));
+    if (actor && Number.isSafeInteger(id) && id > 0) c.set("hold", services.posts.hold(id));
+    await next();
+    const { hold } = c.var;
+    if (hold && c.res.status >= 400) services.background("release post", () => hold.release(0));
+  });
+}
+
 /** Refuses anonymous requests and makes `c.var.actor` a user. */
 export const requireUser = createMiddleware<SignedInEnv>(async function requireUser(c, next) {
   if ((c.var.actor as unknown) === null)

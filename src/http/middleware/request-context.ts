@@ -26,6 +26,7 @@ export function requestContext(buildServices: (config: Config, context: Services
     c.set("meter", meter);
     c.set("limits", []);
     c.set("actor", null);
+    c.set("hold", null);
     c.header("x-request-id", requestId);
 
     const settings = readConfig(c.env);

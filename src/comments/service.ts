@@ -1,0 +1,210 @@
+/**
+ * Comments: rules, permissions and the effects of writes.
+ * @module
+ */
+import { type Actor, requireAuthorOrAdmin } from "../auth/actor.ts";
+import { ignoreOutage } from "../cache/client.ts";
+import type { Background } from "../common/background.ts";
+import { inChunks } from "../common/chunks.ts";
+import { AppError } from "../common/errors.ts";
+import type { IdempotencyClaim } from "../common/idempotency.ts";
+import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
+import type { PostCache, PostHold } from "../posts/cache.ts";
+import type { RoomPublisher } from "../realtime/publisher.ts";
+import type { CommentsRepository } from "./repository.ts";
+import type { Comment, CommentForReader, WriteComment } from "./schema.ts";
+
+type Deps = {
+  repository: CommentsRepository;
+  posts: { exists: (id: number) => Promise<boolean> };
+  cache: Pick<PostCache, "fence">;
+  rooms: Pick<RoomPublisher, "publishToPost">;
+  cursors: CursorCodec;
+  background: Background;
+  now: () => Date;
+};
+
+/** A sweep looks for effects that stayed due for this long. */
+const OVERDUE_MS = 30_000;
+const SWEEP_LIMIT = 100;
+/** Idempotency keys live a little longer than the promised day. */
+const IDEMPOTENCY_HOURS = 48;
+
+export type CommentsService = ReturnType<typeof createCommentsService>;
+
+export function createCommentsService(deps: Deps) {
+  const { repository, posts, cache, rooms, cursors, background, now } = deps;
+
+  /**
+   * The effects of a write: the post's count, its cache, its room. Repeating them changes nothing, because the room
+   * knows an event by its key.
+   */
+  async function deliverEffects(id: number, dueAt: Date, hold: PostHold | null, revision = 0): Promise<void> {
+    const counted = await repository.count(id);
+    const found = await repository.find(id, null);
+    if (counted !== undefined && found) await cache.fence(found.comment.postId, counted);
+    await hold?.release(counted ?? revision);
+    if (found) {
+      const { likedByMe: _, ...comment } = found.comment;
+      const delivery = await rooms.publishToPost(comment.postId, eventsOf(comment));
+      if (delivery.status !== "done") return;
+    }
+    await repository.settle(id, dueAt);
+  }
+
+  async function find(id: number, viewerId: number | null) {
+    const found = await repository.find(id, viewerId);
+    if (!found || found.comment.deletedAt !== null)
+      throw new AppError("not_found", "There is no such comment");
+    return found;
+  }
+
+  async function refusal(actor: Actor, id: number, version: number | null): Promise<AppError> {
+    const { comment, authorId } = await find(id, null);
+    requireAuthorOrAdmin(actor, authorId);
+    if (version !== null && comment.version !== version) {
+      return new AppError("version_mismatch", `The comment is at version ${comment.version}`);
+    }
+    return new AppError("conflict", "The comment changed meanwhile; try again");
+  }
+
+  const guard = (actor: Actor, id: number, version: number | null) => ({
+    id,
+    authorId: actor.role === "admin" ? null : actor.id,
+    version,
+  });
+
+  /** The comment that the same key made. @throws AppError `idempotency_conflict` when the body was another */
+  async function replay(actor: Actor, claim: IdempotencyClaim | null): Promise<CommentForReader> {
+    const row = claim ? await repository.findByIdempotencyKey(actor.id, claim.keyHash) : undefined;
+    if (!row || row.bodyHash !== claim?.bodyHash) {
+      throw new AppError("idempotency_conflict", "This Idempotency-Key came with another body before");
+    }
+    const found = await repository.find(row.id, actor.id);
+    if (!found) throw new AppError("not_found", "The post of this comment has been deleted");
+    return found.comment;
+  }
+
+  return {
+    /** Oldest first. Two statements side by side. @throws AppError `not_found` when there is no such post */
+    async listOfPost(
+      actor: Actor | null,
+      postId: number,
+      { limit, cursor }: PageRequest,
+    ): Promise<Page<CommentForReader>> {
+      const list = `comments:post=${postId}`;
+      const [after] = cursor === undefined ? [] : await cursors.decode(list, cursor);
+      const [rows, exists] = await Promise.all([
+        repository.listOfPost(postId, limit + 1, after, actor?.id ?? null),
+        posts.exists(postId),
+      ]);
+      if (!exists) throw new AppError("not_found", "There is no such post");
+      return toPage(rows, limit, (last) => cursors.encode(list, last.id));
+    },
+
+    /** Newest first. One statement. */
+    async listOfAuthor(
+      actor: Actor | null,
+      authorId: number,
+      { limit, cursor }: PageRequest,
+    ): Promise<Page<CommentForReader>> {
+      const list = `comments:author=${authorId}`;
+      const [before] = cursor === undefined ? [] : await cursors.decode(list, cursor);
+      const rows = await repository.listOfAuthor(authorId, limit + 1, before, actor?.id ?? null);
+      return toPage(rows, limit, (last) => cursors.encode(list, last.id));
+    },
+
+    /**
+     * One statement. The post's count follows after the answer; meanwhile reads add what is not counted yet.
+     * @param hold keeps the post out of the cache since before the statement
+     * @throws AppError `not_found` when there is no such post
+     */
+    async create(
+      actor: Actor,
+      postId: number,
+      input: WriteComment,
+      claim: IdempotencyClaim | null,
+      hold: PostHold,
+    ): Promise<CommentForReader> {
+      const at = now();
+      const outcome = await repository.insert({
+        postId,
+        authorId: actor.id,
+        content: input.content,
+        idempotencyKey: claim?.keyHash ?? null,
+        idempotencyHash: claim?.bodyHash ?? null,
+        now: at,
+      });
+      if (typeof outcome === "string") background("release post", () => hold.release(0));
+      if (outcome === "no_post") throw new AppError("not_found", "There is no such post");
+      if (outcome === "duplicate") return replay(actor, claim);
+      background("effects of a comment", () => deliverEffects(outcome, at, hold));
+      return {
+        id: outcome,
+        postId,
+        author: { id: actor.id, username: actor.username },
+        content: input.content,
+        likeCount: 0,
+        version: 1,
+        createdAt: at.toISOString(),
+        updatedAt: at.toISOString(),
+        deletedAt: null,
+        likedByMe: false,
+      };
+    },
+
+    /** @throws AppError `forbidden`, `not_found` or `version_mismatch` */
+    async update(
+      actor: Actor,
+      id: number,
+      input: WriteComment,
+      version: number | null,
+    ): Promise<CommentForReader> {
+      const at = now();
+      if (!(await repository.update(guard(actor, id, version), input.content, at))) {
+        throw await refusal(actor, id, version);
+      }
+      background("effects of a comment", () => deliverEffects(id, at, null));
+      return (await find(id, actor.id)).comment;
+    },
+
+    /** Leaves an empty place in the thread. @throws AppError `forbidden`, `not_found` or `version_mismatch` */
+    async remove(actor: Actor, id: number, version: number | null): Promise<void> {
+      const at = now();
+      const revision = await repository.remove(guard(actor, id, version), at);
+      if (revision === undefined) throw await refusal(actor, id, version);
+      const found = await repository.find(id, null);
+      if (found) {
+        await cache.fence(found.comment.postId, revision).catch(ignoreOutage);
+      }
+      background("effects of a comment", () => deliverEffects(id, at, null, revision));
+    },
+
+    /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
+    async sweep(): Promise<number> {
+      const overdue = await repository.listOverdue(new Date(now().getTime() - OVERDUE_MS), SWEEP_LIMIT);
+      await Promise.all(overdue.map(({ id, dueAt }) => deliverEffects(id, dueAt, null)));
+      return overdue.length;
+    },
+
+    /** Forgets idempotency keys past their time. @returns how many */
+    async forgetIdempotencyKeys(): Promise<number> {
+      const before = new Date(now().getTime() - IDEMPOTENCY_HOURS * 3_600_000);
+      return inChunks((limit) => repository.forgetIdempotencyKeys(before, limit));
+    },
+  };
+}
+
+/** What the room is told of a comment as it is now. Keys are of a state, so that telling twice is telling once. */
+function eventsOf(comment: Comment) {
+  const { id, version } = comment;
+  if (comment.deletedAt !== null) {
+    return [{ type: "comment_deleted" as const, key: `comment_deleted:${id}`, data: comment }];
+  }
+  return [
+    { type: "comment_added" as const, key: `comment_added:${id}`, data: comment },
+    ...(version > 1
+      ? [{ type: "comment_updated" as const, key: `comment_updated:${id}:${version}`, data: comment }]
+      : []),
+  ];
+}

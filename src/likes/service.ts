@@ -1,0 +1,112 @@
+/**
+ * Likes.
+ * @module
+ */
+import type { Actor } from "../auth/actor.ts";
+import type { Background } from "../common/background.ts";
+import { AppError } from "../common/errors.ts";
+import type { PostCache, PostHold } from "../posts/cache.ts";
+import type { RoomPublisher } from "../realtime/publisher.ts";
+import type { LikesRepository, LikeState } from "./repository.ts";
+import type { LikeTarget } from "./targets.ts";
+
+type Deps = {
+  repository: LikesRepository;
+  cache: Pick<PostCache, "fence">;
+  rooms: Pick<RoomPublisher, "publishCount">;
+  background: Background;
+  now: () => Date;
+};
+
+export type LikeAnswer = { liked: boolean; likeCount: number };
+
+/** A sweep looks for effects that stayed due for this long. */
+const OVERDUE_MS = 30_000;
+const SWEEP_LIMIT = 100;
+
+export type LikesService = ReturnType<typeof createLikesService>;
+
+export function createLikesService({ repository, cache, rooms, background, now }: Deps) {
+  /** The effects of a change: the post's cache and the count in its room. Repeating them changes nothing. */
+  async function deliverEffects(
+    userId: number,
+    target: LikeTarget,
+    state: LikeState,
+    dueAt: Date,
+    hold: PostHold | null,
+  ): Promise<void> {
+    if (target.type === "post") {
+      if (hold) await hold.release(state.revision);
+      else await cache.fence(target.id, state.revision);
+    }
+    const like = await repository.find(userId, target);
+    if (like) {
+      const delivery = await rooms.publishCount(like.postId, {
+        type: target.type === "post" ? "post_liked" : "comment_liked",
+        targetId: target.id,
+        likeCount: state.likeCount,
+        revision: state.revision,
+      });
+      if (delivery.status !== "done") return;
+    }
+    await repository.settle(userId, target, dueAt);
+  }
+
+  async function stateOf(target: LikeTarget): Promise<LikeState> {
+    const state = await repository.state(target);
+    if (!state) throw missing(target);
+    return state;
+  }
+
+  function release(hold: PostHold | null): void {
+    if (hold) background("release post", () => hold.release(0));
+  }
+
+  return {
+    /**
+     * Likes, or leaves it so. Two statements, one after the other.
+     * @param hold keeps a post out of the cache since before the statements; null for a comment
+     * @throws AppError `not_found`
+     */
+    async like(actor: Actor, target: LikeTarget, hold: PostHold | null): Promise<LikeAnswer> {
+      const at = now();
+      const prepared = await repository.prepare(actor.id, target, at);
+      const changed = prepared === "inactive" ? await repository.turnOn(actor.id, target, at) : undefined;
+      if (!changed) release(hold);
+      if (prepared === "missing") throw missing(target);
+      if (!changed) return { liked: true, likeCount: (await stateOf(target)).likeCount };
+      background("effects of a like", () => deliverEffects(actor.id, target, changed, at, hold));
+      return { liked: true, likeCount: changed.likeCount };
+    },
+
+    /** Takes a like back, or leaves it so. One statement; two where there was nothing to take back. @throws AppError `not_found` */
+    async unlike(actor: Actor, target: LikeTarget, hold: PostHold | null): Promise<LikeAnswer> {
+      const at = now();
+      const changed = await repository.turnOff(actor.id, target, at);
+      if (!changed) {
+        release(hold);
+        return { liked: false, likeCount: (await stateOf(target)).likeCount };
+      }
+      background("effects of a like", () => deliverEffects(actor.id, target, changed, at, hold));
+      return { liked: false, likeCount: changed.likeCount };
+    },
+
+    /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many changes */
+    async sweep(): Promise<number> {
+      const overdue = await repository.listOverdue(new Date(now().getTime() - OVERDUE_MS), SWEEP_LIMIT);
+      await Promise.all(
+        overdue.map(async ({ userId, type, targetId, dueAt }) => {
+          const target: LikeTarget = { type, id: targetId };
+          const state = await repository.state(target);
+          if (state) await deliverEffects(userId, target, state, dueAt, null);
+          else await repository.settle(userId, target, dueAt);
+        }),
+      );
+      return overdue.length;
+    },
+  };
+}
+
+function missing(target: LikeTarget): AppError {
+  return new AppError("not_found", `There is no such ${target.type}`);
+}

@@ -1,0 +1,187 @@
+/**
+ * `/api/rooms`: the upgrade and the long poll. Everything is decided here, before a room is reached.
+ * @module
+ */
+import { createRoute, z } from "@hono/zod-openapi";
+import type { Context, MiddlewareHandler } from "hono";
+import { createMiddleware } from "hono/factory";
+import { AppError, fieldError } from "../common/errors.ts";
+import type { AppEnv, SignedInEnv } from "../http/app-env.ts";
+import { admitRead, requireUser } from "../http/middleware/admission.ts";
+import { bearerAuth, jsonResponse, newRouter, problems } from "../http/openapi.ts";
+import {
+  BEARER_PROTOCOL_PREFIX,
+  clientFrameSchema,
+  POLL_WAIT_MAX_SECONDS,
+  polledFrameSchema,
+  type Position,
+  serverFrameSchema,
+  SUBPROTOCOL,
+} from "./events.ts";
+import { parseRoom, type Room } from "./rooms.ts";
+import type { Visitor } from "./service.ts";
+
+/** The environment behind `identify`: who is asking, and for how long the token is good. */
+type VisitorEnv = {
+  Bindings: WorkerBindings;
+  Variables: SignedInEnv["Variables"] & { visitor: Visitor };
+};
+
+/** Reads the access token from the subprotocols (browsers) or from `Authorization`, and makes `c.var.actor` its user. */
+const identify = createMiddleware<VisitorEnv>(async function identify(c, next) {
+  const protocols = offeredProtocols(c);
+  const offered = protocols.includes(SUBPROTOCOL)
+    ? protocols.find((protocol) => protocol.startsWith(BEARER_PROTOCOL_PREFIX))
+    : undefined;
+  const token =
+    offered?.slice(BEARER_PROTOCOL_PREFIX.length) ??
+    /^Bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  if (token !== undefined) {
+    const visitor = await c.var.services.rooms.visitor(token);
+    c.set("visitor", visitor);
+    c.set("actor", visitor.actor);
+  }
+  await next();
+});
+
+const requireUpgrade = createMiddleware<AppEnv>(async function requireUpgrade(c, next) {
+  if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
+    throw new AppError("upgrade_required", "This path speaks WebSocket; for JSON see …/events", {
+      headers: { upgrade: "websocket" },
+    });
+  }
+  await next();
+});
+
+/** Browsers always name the page's origin in an upgrade, and no rule of theirs stops one from another site. */
+const requireOrigin = createMiddleware<AppEnv>(async function requireOrigin(c, next) {
+  const origin = c.req.header("origin");
+  const { CORS_ORIGINS, PUBLIC_URL } = c.var.config;
+  if (origin !== undefined && origin !== new URL(PUBLIC_URL).origin && !CORS_ORIGINS.includes(origin)) {
+    throw new AppError("forbidden", "This origin may not open rooms");
+  }
+  await next();
+});
+
+// Mutable tuples, as in http/routes.ts.
+const visitors: [MiddlewareHandler<VisitorEnv>, MiddlewareHandler<AppEnv>, MiddlewareHandler<VisitorEnv>] = [
+  identify,
+  admitRead(),
+  requireUser as unknown as MiddlewareHandler<VisitorEnv>,
+];
+
+const tags = ["Rooms"];
+const params = z.object({
+  room: z.string().meta({ description: "`post:{id}` or `user:{id}`", example: "post:1" }),
+});
+const positionQuerySchema = z.object({
+  epoch: z
+    .string()
+    .regex(/^[\w-]{0,64}$/, "is not an epoch")
+    .optional()
+    .meta({ description: "The room's epoch, from `ready`; needed with `after`" }),
+  after: z.coerce
+    .number("must be a number")
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .optional()
+    .meta({ description: "`seq` of the last event that the client has" }),
+});
+const pollQuerySchema = positionQuerySchema.extend({
+  wait: z.coerce
+    .number("must be a number")
+    .int()
+    .min(0)
+    .max(POLL_WAIT_MAX_SECONDS)
+    .default(POLL_WAIT_MAX_SECONDS)
+    .meta({ description: "Longest wait for the first event, in seconds" }),
+});
+
+const joinRoom = createRoute({
+  method: "get",
+  path: "/{room}",
+  tags,
+  summary: "Enter a room (WebSocket)",
+  description: [
+    `Needs \`Upgrade: websocket\`. Browsers send the access token as the subprotocol pair \`${SUBPROTOCOL}\`, \`${BEARER_PROTOCOL_PREFIX}<token>\` and are answered with \`${SUBPROTOCOL}\` alone; others may send it as \`Authorization\`.`,
+    "The room sends `RoomServerFrame`, the first is `ready`; the client may send `RoomClientFrame`.",
+    "With `epoch` and `after` every event after that one follows `ready` (`resume` is `replayed`), unless the log no longer reaches back (`resync`).",
+    "Closing codes: 4401 the token ran out or was revoked, 4403 an `auth` frame with the token of somebody else, 4404 the post is gone, 4429 over 50 frames in 10 s, 4503 the room is full, 1009 a frame over 4 KiB.",
+  ].join("\n\n"),
+  security: bearerAuth,
+  middleware: [requireUpgrade, requireOrigin, ...visitors] as [
+    MiddlewareHandler<AppEnv>,
+    MiddlewareHandler<AppEnv>,
+    ...typeof visitors,
+  ],
+  request: { params, query: positionQuerySchema },
+  responses: {
+    101: { description: "The connection speaks WebSocket from here on" },
+    ...problems(401, 403, 404, 422, 426),
+  },
+});
+
+const pollRoom = createRoute({
+  method: "get",
+  path: "/{room}/events",
+  tags,
+  summary: "The frames of a room, by long poll",
+  description:
+    "The same frames as over WebSocket: `ready`, then the events after `after`. Where there is none yet the answer waits for one. Ask again with the `seq` of the last event, or that of `ready` where `resume` is not `replayed`. A long log comes in pieces.",
+  security: bearerAuth,
+  middleware: visitors,
+  request: { params, query: pollQuerySchema },
+  responses: {
+    200: jsonResponse(z.object({ frames: z.array(polledFrameSchema) }), "`ready` and the events"),
+    ...problems(401, 403, 404, 422),
+  },
+});
+
+const router = newRouter();
+router.openAPIRegistry.register("RoomServerFrame", serverFrameSchema);
+router.openAPIRegistry.register("RoomClientFrame", clientFrameSchema);
+
+export const roomRoutes = router
+  .openapi(joinRoom, async (c) => {
+    const room = namedRoom(c.req.valid("param").room);
+    const position = positionOf(c.req.valid("query"));
+    const { services, visitor } = c.var;
+    await Promise.all([c.var.admission, services.rooms.requireAccess(visitor.actor, room)]);
+    const webSocket = await services.rooms.join(visitor, room, position);
+    return new Response(null, {
+      status: 101,
+      webSocket,
+      headers: offeredProtocols(c).includes(SUBPROTOCOL) ? { "sec-websocket-protocol": SUBPROTOCOL } : {},
+    });
+  })
+  .openapi(pollRoom, async (c) => {
+    const room = namedRoom(c.req.valid("param").room);
+    const { wait, ...query } = c.req.valid("query");
+    const { services, actor } = c.var;
+    await Promise.all([c.var.admission, services.rooms.requireAccess(actor, room)]);
+    const frames = await services.rooms.poll(actor, room, positionOf(query), wait);
+    c.header("cache-control", "no-store");
+    return c.json({ frames }, 200);
+  });
+
+function offeredProtocols(c: Context): string[] {
+  return (c.req.header("sec-websocket-protocol") ?? "").split(",").map((protocol) => protocol.trim());
+}
+
+/** @throws AppError `not_found` */
+function namedRoom(name: string): Room {
+  const room = parseRoom(name);
+  if (!room) throw new AppError("not_found", "There is no such room");
+  return room;
+}
+
+/** An empty epoch is none: a client may send the query with nothing in it at first. @throws AppError `validation_failed` */
+function positionOf({ epoch, after }: z.infer<typeof positionQuerySchema>): Position | null {
+  if (!epoch) {
+    if (after) throw fieldError("epoch", "is needed with `after`");
+    return null;
+  }
+  if (after === undefined) throw fieldError("after", "is needed with `epoch`");
+  return { epoch, after };
+}
