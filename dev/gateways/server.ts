@@ -87,6 +87,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let calls: CallRecord[] = [];
   let nextCallId = 1;
   const running = new Set<Promise<void>>();
+  const hung = new Set<ServerResponse>();
   const closing = new AbortController();
 
   const control: Record<string, (body: unknown) => unknown> = {
@@ -192,10 +193,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     if (fault.mode === "status")
       return send(response, options.problem(fault.status ?? 500, "injected fault"));
     if (fault.mode === "hang" && !response.destroyed && !closing.signal.aborted) {
-      await new Promise<void>((resolve) => {
-        response.once("close", resolve);
-        closing.signal.addEventListener("abort", () => resolve(), { once: true });
-      });
+      hung.add(response);
+      await new Promise<void>((resolve) => response.once("close", resolve));
+      hung.delete(response);
     }
     response.destroy();
     return null;
@@ -225,6 +225,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         server.close(() => resolve());
       });
       closing.abort();
+      for (const response of hung) response.destroy();
       const patience = new AbortController();
       await Promise.race([
         Promise.all(running),
