@@ -22,6 +22,7 @@ import { securityHeaders } from "./http/middleware/security-headers.ts";
 import { newRouter } from "./http/openapi.ts";
 import { problemResponse } from "./http/problem.ts";
 import { postRoutes } from "./posts/routes.ts";
+import { roomRoutes } from "./realtime/routes.ts";
 import { buildServices } from "./services.ts";
 import { statsRoutes } from "./stats/routes.ts";
 import { userRoutes } from "./users/routes.ts";
@@ -70,6 +71,7 @@ export function createApp() {
     .route("/api/posts", postRoutes)
     .route("/api", commentRoutes)
     .route("/api", likeRoutes)
+    .route("/api/rooms", roomRoutes)
     .route("/api/stats", statsRoutes)
     .route("/api/health", healthRoutes)
     .route(

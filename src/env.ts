@@ -58,6 +58,10 @@ const settingsSchema = z.object({
   RATE_LIMIT_SCALE: z.coerce.number().min(0).max(1000).default(1),
   /** log2 of the rounds of bcrypt. */
   BCRYPT_COST: z.coerce.number().int().min(4).max(14).default(10),
+  /** Sockets in one room; the next is closed with 4503. Read by the rooms themselves. */
+  ROOM_SOCKETS_MAX: z.coerce.number().int().min(1).max(30_000).default(5_000),
+  /** Sockets of one user in one room. */
+  USER_SOCKETS_MAX: z.coerce.number().int().min(1).max(1_000).default(20),
 });
 
 export type Config = z.infer<typeof settingsSchema>;

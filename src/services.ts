@@ -32,6 +32,7 @@ import { createPostsService } from "./posts/service.ts";
 import { flushViews } from "./posts/views.ts";
 import { createRoomPublisher } from "./realtime/publisher.ts";
 import { createRooms } from "./realtime/rooms.ts";
+import { createRoomsService } from "./realtime/service.ts";
 import { createStatsRepository } from "./stats/repository.ts";
 import { createStatsService } from "./stats/service.ts";
 import { createUsersRepository } from "./users/repository.ts";
@@ -67,7 +68,9 @@ export function buildServices(config: Config, { env, meter, log, background, now
   const postsRepository = createPostsRepository(db);
   const postCache = createPostCache(redis);
   const { forgetNames } = postCache;
-  const rooms = createRoomPublisher(createRooms(env), log);
+  const roomStubs = createRooms(env);
+  const rooms = createRoomPublisher(roomStubs, log);
+  const accessTokens = createAccessTokens(config.JWT_KEYS, config.PUBLIC_URL);
   const popular = createPopularRankings(redis, db, background, now);
 
   const revocation = createRevocation(overrides, rooms);
@@ -75,7 +78,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
   const auth = createAuthService({
     repository: authRepository,
     passwords: createPasswords(config.BCRYPT_COST),
-    accessTokens: createAccessTokens(config.JWT_KEYS, config.PUBLIC_URL),
+    accessTokens,
     refreshTokens: createRefreshTokens(config.JWT_KEYS),
     overrides,
     revocation,
@@ -125,6 +128,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
       background,
       now,
     }),
+    rooms: createRoomsService({ rooms: roomStubs, accessTokens, postExists: posts.exists, now }),
     popular,
     stats: createStatsService({ repository: createStatsRepository(db), now }),
     /** Writes the views counted since the last time to the database. */

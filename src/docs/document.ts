@@ -35,6 +35,7 @@ export const documentInfo = {
     { name: "Posts" },
     { name: "Comments" },
     { name: "Likes" },
+    { name: "Rooms", description: "Everything at once, over WebSocket or by long poll" },
     { name: "Statistics" },
     { name: "Operation" },
     { name: "Documentation" },

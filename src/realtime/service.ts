@@ -78,7 +78,7 @@ export function createRoomsService({ rooms, accessTokens, postExists, now }: Dep
       const waiter = crypto.randomUUID();
       const waitMs = waitSeconds * 1000;
       const { id: userId, sessionId, epoch } = actor;
-      let timer: ReturnType<typeof setTimeout> | undefined;
+      let timer: ReturnType<typeof setTimeout> | null = null;
       // The time is kept here: a timer of the room's would keep its object awake.
       const unstoppable = new Promise<never>((_, reject) => {
         timer = setTimeout(() => {
