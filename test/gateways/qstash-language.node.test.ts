@@ -131,7 +131,15 @@ describe("the options of a message", () => {
         .flowControl;
     expect(read("Rate=20,Parallelism=10")).toEqual({ key: "k", rate: 20, parallelism: 10, periodSeconds: 1 });
     expect(read("period=1m, rate=5")).toEqual({ key: "k", rate: 5, parallelism: 0, periodSeconds: 60 });
-    for (const value of ["rate=0", "parallelism=1.5", "period=1m", "rate=1, period=x", "speed=3", "rate"]) {
+    for (const value of [
+      "rate=0",
+      "parallelism=1.5",
+      "period=1m",
+      "rate=1e300",
+      "rate=1, period=x",
+      "speed=3",
+      "rate",
+    ]) {
       expect(() => read(value), value).toThrow("upstash-flow-control-value");
     }
   });

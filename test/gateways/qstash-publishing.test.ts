@@ -125,6 +125,7 @@ describe("a refused call", () => {
     ["a destination that is no URL", "/v2/publish/https://", {}, 400],
     ["an unknown method", "/v2/publish/https://a.example", { "Upstash-Method": "BREW" }, 400],
     ["a delay without a unit", "/v2/publish/https://a.example", { "Upstash-Delay": "10" }, 400],
+    ["a delay of ages", "/v2/publish/https://a.example", { "Upstash-Delay": "999999999d" }, 400],
     ["retries that are no number", "/v2/publish/https://a.example", { "Upstash-Retries": "-1" }, 400],
     [
       "a retry delay with code",

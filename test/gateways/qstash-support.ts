@@ -81,11 +81,14 @@ export function destination(name: string, recorder = cloud().recorder) {
       }
     },
     /** Waits until at least `count` requests have arrived, and gives all of them. @throws after 20 s. */
-    received: (count: number): Promise<Delivery[]> =>
-      until(`${count} deliveries to ${path}`, async () => {
-        const seen = await deliveries();
-        return seen.length >= count ? seen : undefined;
-      }),
+    async received(count: number): Promise<Delivery[]> {
+      await until(`${count} deliveries to ${path}`, async () => {
+        const response = await fetch(`${recorder}/_recorder/count?path=${encodeURIComponent(path)}`);
+        const arrived: { count: number } = await response.json();
+        return arrived.count >= count ? true : undefined;
+      });
+      return deliveries();
+    },
   };
 }
 

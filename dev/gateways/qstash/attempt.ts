@@ -75,6 +75,10 @@ function exchange(row: MessageRow, signingKey: string, signal: AbortSignal): Pro
       signal,
     });
     outgoing.on("error", reject);
+    outgoing.on("upgrade", (_, socket) => {
+      socket.destroy();
+      reject(new Error("the destination answered with an upgrade"));
+    });
     outgoing.on("response", (response) => {
       const chunks: Buffer[] = [];
       let kept = 0;

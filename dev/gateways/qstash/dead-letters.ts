@@ -68,22 +68,23 @@ export function createDeadLetters({ db, publisher }: { db: Database; publisher: 
 
   /** A new message with the old content; what `overrides` gives replaces what it was published with. */
   function retryOne(row: DeadLetterRow, overrides: ConfiguredMessage): Published {
-    const {
-      delayMs: _,
-      notBefore: __,
-      deduplicationId: ___,
-      contentBasedDeduplication: ____,
-      ...kept
-    } = messageOptions(row);
-    // The content type of the retry call is not the message's.
-    const { "Content-Type": _____, ...forwarded } = overrides.header;
+    const options = messageOptions(row);
+    // They were about the first delivery.
+    for (const name of ["delayMs", "notBefore", "deduplicationId", "contentBasedDeduplication"] as const) {
+      delete options[name];
+    }
+    const header = { ...storedHeader(row) };
+    for (const [name, values] of Object.entries(overrides.header)) {
+      // The content type of the retry call is not the message's.
+      if (name !== "Content-Type") header[name] = values;
+    }
     remove(row);
     return publisher.publishTo(
       { url: row.url, topicName: row.topic_name, endpointName: row.endpoint_name },
       {
         destination: row.topic_name ?? row.url,
-        options: { ...kept, ...overrides.options },
-        header: { ...storedHeader(row), ...forwarded },
+        options: { ...options, ...overrides.options },
+        header,
         body: row.body,
         callerIp: row.caller_ip,
         queueName: row.queue_name,

@@ -34,6 +34,7 @@ export function createDispatcher({ db, lanes, schedules, settlement, keys, maxIn
   const shutdown = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let roundAsked = false;
+  let roundFailed = false;
 
   /** Asks for a round soon. Cheap: any number of calls before it make one round. */
   function wake(): void {
@@ -46,6 +47,7 @@ export function createDispatcher({ db, lanes, schedules, settlement, keys, maxIn
         round();
       } catch (error) {
         console.error("[qstash]", error);
+        roundFailed = true;
         sleepUntil(Date.now() + STORAGE_RETRY_MS);
       }
     });
@@ -54,10 +56,13 @@ export function createDispatcher({ db, lanes, schedules, settlement, keys, maxIn
   function round(): void {
     const now = Date.now();
     const { claimed, more } = db.transaction(() => {
+      // What the lanes remember may have run ahead of a transaction that was undone.
+      if (roundFailed) lanes.checkAll();
       schedules.fireDue(now);
       lanes.admitQueued(now);
       return claim(now, maxInFlight - running.size);
     });
+    roundFailed = false;
     for (const row of claimed) start(row);
     if (running.size >= maxInFlight) return;
     if (more) wake();
@@ -67,6 +72,7 @@ export function createDispatcher({ db, lanes, schedules, settlement, keys, maxIn
   /** Marks up to `free` messages as in flight, those that stood in line for a flow-control key first. */
   function claim(now: number, free: number): { claimed: MessageRow[]; more: boolean } {
     const claimed: MessageRow[] = [];
+    if (free <= 0) return { claimed, more: false };
     const activate = (seq: number) => {
       const row = db.get<MessageRow>(
         "UPDATE messages SET state = 'active', due_at = NULL, flow_order = NULL WHERE seq = ? RETURNING *",

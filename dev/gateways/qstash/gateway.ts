@@ -28,7 +28,7 @@ export type QstashGatewayOptions = {
   currentSigningKey: string;
   nextSigningKey: string;
   /**
-   * Divides every wait: delays, retries, periods of a rate, the time between two firings of a schedule. Timeouts,
+   * From 0.01. Divides every wait: delays, retries, periods of a rate, the time between two firings of a schedule. Timeouts,
    * the deduplication window and the life of a signature stay as they are. @default 1
    */
   speed?: number;
@@ -37,6 +37,9 @@ export type QstashGatewayOptions = {
   /** @default 600000, ten minutes */
   deduplicationWindowMs?: number;
 };
+
+/** Slower, and the due time of a delayed message would outgrow the integers. */
+const SPEED_MIN = 0.01;
 
 const DEFAULT_MAX_IN_FLIGHT = 50;
 
@@ -50,10 +53,11 @@ const BODY_MAX_BYTES = 20 * MESSAGE_MAX_BYTES;
 /**
  * Starts the gateway and takes up what an earlier run with the same data file left undelivered.
  * `PUT /_local/keys/reset` undoes every rotation of the signing keys.
- * @throws when the port or the data file is taken.
+ * @throws when the port or the data file is taken, or the speed is out of range.
  */
 export async function startQstashGateway(options: QstashGatewayOptions): Promise<Gateway> {
   const { speed = 1, maxInFlight = DEFAULT_MAX_IN_FLIGHT, token } = options;
+  if (!(speed >= SPEED_MIN)) throw new RangeError(`speed must be a number from ${SPEED_MIN}`);
   const db = openDatabase(options.dataFile);
   const wake = () => dispatcher.wake();
   const keys = createSigningKeys(db, { current: options.currentSigningKey, next: options.nextSigningKey });

@@ -42,7 +42,7 @@ export function createLanes({ db, speed, wake }: { db: Database; speed: number; 
     const highest = db.get<{ queue: number | null; flow: number | null }>(
       "SELECT MAX(queue_order) AS queue, MAX(flow_order) AS flow FROM messages WHERE state != 'done'",
     );
-    lastOrder = Math.max(highest?.queue ?? 0, highest?.flow ?? 0);
+    lastOrder = Math.max(lastOrder, highest?.queue ?? 0, highest?.flow ?? 0);
     for (const { name } of db.all<{ name: string }>(
       "SELECT DISTINCT queue_name AS name FROM messages WHERE state = 'queued'",
     )) {
@@ -165,7 +165,7 @@ export function createLanes({ db, speed, wake }: { db: Database; speed: number; 
   }
 
   /** Up to `limit` messages whose flow-control key has room again, in their order; they have been counted. */
-  function takeWaiting(now: number, limit: number, activate: (seq: number) => void): number {
+  function takeWaiting(now: number, limit: number, activate: (seq: number) => void): void {
     for (const [key, end] of periodEnds) {
       if (end > now) continue;
       periodEnds.delete(key);
@@ -190,7 +190,6 @@ export function createLanes({ db, speed, wake }: { db: Database; speed: number; 
       }
       if (taken >= limit) break;
     }
-    return taken;
   }
 
   return {

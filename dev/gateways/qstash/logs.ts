@@ -50,8 +50,7 @@ export function listLogs(db: Database, query: URLSearchParams): { entries: unkno
 
 function describe(row: LogRow): Record<string, unknown> {
   const options = messageOptions(row);
-  const { header } = describeContent(row, options.redaction);
-  const shownBody = describeContent(row, options.redaction)["body"];
+  const { header, body } = describeContent(row, options.redaction);
   return {
     time: row.time,
     state: row.log_state,
@@ -60,7 +59,7 @@ function describe(row: LogRow): Record<string, unknown> {
     method: row.method,
     header,
     ...present({
-      body: logBody(row, options.redaction?.body === true ? shownBody : undefined),
+      body: logBody(row, options.redaction?.body === true ? body : undefined),
       error: row.error,
       nextDeliveryTime: row.next_delivery_time,
       topicName: row.topic_name,

@@ -40,15 +40,14 @@ function readOptions(): QstashGatewayOptions {
     token: values.token,
     currentSigningKey: values["current-signing-key"],
     nextSigningKey: values["next-signing-key"],
-    speed: positiveNumber("speed", values.speed),
+    speed: finiteNumber("speed", values.speed),
     maxInFlight: wholeNumber("max-in-flight", values["max-in-flight"], 1),
   };
 }
 
-function positiveNumber(name: string, text: string): number {
+function finiteNumber(name: string, text: string): number {
   const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0)
-    throw new Error(`--${name} must be a number above 0, not "${text}"`);
+  if (text === "" || !Number.isFinite(value)) throw new Error(`--${name} must be a number, not "${text}"`);
   return value;
 }
 

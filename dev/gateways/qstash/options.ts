@@ -2,7 +2,7 @@
  * The `Upstash-*` headers that configure a message.
  * @module
  */
-import { parseDurationMs } from "./durations.ts";
+import { DAY_MS, parseDurationMs } from "./durations.ts";
 import { compileRetryDelay } from "./expression.ts";
 import { forwardedHeaders, type CallHeaders, type HeaderMap } from "./headers.ts";
 import { QstashProblem } from "./problem.ts";
@@ -41,6 +41,9 @@ export type MessageOptions = {
 };
 
 export type ConfiguredMessage = { options: MessageOptions; header: HeaderMap };
+
+/** Ten years. Beyond it is a mistake, and far beyond it no integer of the database. */
+const DURATION_MAX_MS = 3650 * DAY_MS;
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -127,7 +130,7 @@ function parseFlowControl(headers: CallHeaders): FlowControl | undefined {
   for (const part of commaList(value)) {
     const [name = "", amount = ""] = part.split("=").map((piece) => piece.trim());
     const number = Number(amount);
-    const whole = amount !== "" && Number.isInteger(number) && number > 0;
+    const whole = /^\d{1,9}$/.test(amount) && number > 0;
     switch (name.toLowerCase()) {
       case "parallelism":
         if (!whole) throw invalid("upstash-flow-control-value", value);
@@ -185,7 +188,7 @@ function duration(headers: CallHeaders, name: string): number | undefined {
   const text = headers[name];
   if (text === undefined) return undefined;
   const value = parseDurationMs(text);
-  if (value === undefined) throw invalid(name, text);
+  if (value === undefined || value > DURATION_MAX_MS) throw invalid(name, text);
   return value;
 }
 

@@ -17,6 +17,8 @@ type QueueRow = {
 
 const DEFAULT_PARALLELISM = 1;
 
+const PARALLELISM_MAX = 1_000_000;
+
 /** Creates the queue when it is missing. @throws QstashProblem 400 for a bad name. */
 export function ensureQueue(db: Database, name: string, now: number): void {
   checkQueueName(name);
@@ -83,8 +85,13 @@ export function createQueues({ db, lanes }: { db: Database; lanes: Lanes }) {
       const { queueName, parallelism = DEFAULT_PARALLELISM, paused = false } = given;
       if (typeof queueName !== "string") throw new QstashProblem(400, "queueName is required");
       checkQueueName(queueName);
-      if (typeof parallelism !== "number" || !Number.isInteger(parallelism) || parallelism < 1) {
-        throw new QstashProblem(400, "parallelism must be a whole number greater than 0");
+      if (
+        typeof parallelism !== "number" ||
+        !Number.isInteger(parallelism) ||
+        parallelism < 1 ||
+        parallelism > PARALLELISM_MAX
+      ) {
+        throw new QstashProblem(400, `parallelism must be a whole number from 1 to ${PARALLELISM_MAX}`);
       }
       if (typeof paused !== "boolean") throw new QstashProblem(400, "paused must be a boolean");
       const now = Date.now();

@@ -7,6 +7,7 @@
  *   they were given; without one, or after the last, the answer is 200 and empty.
  * - `GET /_recorder/requests?path=/x` gives `{ requests: RecordedRequest[] }` in order of arrival, of all paths
  *   without `path`.
+ * - `GET /_recorder/count?path=/x` gives `{ count }`, the cheap way to wait for many.
  * - `DELETE /_recorder/requests?path=/x` forgets the requests and the answers of the path.
  *
  * A path is what precedes the query, as sent.
@@ -63,6 +64,8 @@ export async function startRecorder(): Promise<{ url: string; close: () => Promi
       }
       case "GET /_recorder/requests":
         return { requests: path === null ? [...requests.values()].flat() : (requests.get(path) ?? []) };
+      case "GET /_recorder/count":
+        return { count: (requests.get(path ?? "") ?? []).length };
       case "DELETE /_recorder/requests":
         if (path === null) {
           requests.clear();
@@ -98,7 +101,7 @@ export async function startRecorder(): Promise<{ url: string; close: () => Promi
     });
     requests.set(path, seen);
     const answer = takeAnswer(path);
-    if (answer.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, answer.delayMs));
+    if (answer.delayMs !== undefined) await delay(answer.delayMs, response);
     if (response.destroyed) return;
     response.writeHead(answer.status ?? 200, answer.headers);
     response.end(answer.body ?? "");
@@ -120,6 +123,17 @@ export async function startRecorder(): Promise<{ url: string; close: () => Promi
         server.closeAllConnections();
       }),
   };
+}
+
+/** Ends early when the client goes away. */
+function delay(ms: number, response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    response.once("close", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 async function readBody(request: IncomingMessage): Promise<Buffer> {
