@@ -159,7 +159,7 @@ export function createAuthRepository(db: Db) {
           createdAt: sessions.createdAt,
           lastUsedAt: sessions.lastUsedAt,
         })
-        .from(sessions)
+        .from(sessions, { forceIndex: "sessions_user" })
         .innerJoin(users, eq(users.id, sessions.userId))
         .where(
           and(

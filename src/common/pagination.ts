@@ -21,7 +21,7 @@ export type CursorCodec = {
 
 /** 96 bits of the MAC: enough against guessing over the network, short in a URL. */
 const MAC_CHARACTERS = 16;
-const CURSOR_PATTERN = /^((?:-?[0-9]{1,16}~?)+)\.([A-Za-z0-9_-]{16})$/;
+const CURSOR_PATTERN = /^(-?\d{1,16}(?:~-?\d{1,16}){0,3})\.([A-Za-z0-9_-]{16})$/;
 
 /** @param secrets the first signs, all verify, so that cursors survive a key rotation */
 export function createCursorCodec(secrets: readonly string[]): CursorCodec {

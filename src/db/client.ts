@@ -2,7 +2,7 @@
  * The database: drizzle over PlanetScale's HTTP API. Each statement is one round trip; a transaction is four or more.
  * @module
  */
-import { Client } from "@planetscale/database";
+import { cast, Client } from "@planetscale/database";
 import { drizzle } from "drizzle-orm/planetscale-serverless";
 import type { Meter } from "../common/meter.ts";
 
@@ -16,6 +16,7 @@ export type Db = ReturnType<typeof createDb>;
 export function createDb(url: string, meter: Meter) {
   const client = new Client({
     url,
+    cast: castKeepingByteOrderMark,
     fetch: (input, init) =>
       meter.measure("db", () =>
         fetch(input, { ...(init as RequestInit), signal: AbortSignal.timeout(STATEMENT_TIMEOUT_MS) }),
@@ -23,3 +24,12 @@ export function createDb(url: string, meter: Meter) {
   });
   return drizzle({ client });
 }
+
+/** A byte order mark in UTF-8, as the driver holds a value before it is decoded: one character per byte. */
+const BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf";
+
+/** The driver's decoder drops a byte order mark in front of a text; what was stored is given back byte for byte. */
+const castKeepingByteOrderMark: typeof cast = (field, value) => {
+  const decoded: unknown = cast(field, value);
+  return typeof decoded === "string" && value?.startsWith(BYTE_ORDER_MARK) ? `\ufeff${decoded}` : decoded;
+};

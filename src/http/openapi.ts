@@ -70,17 +70,25 @@ export function problems<Status extends ProblemStatus = never>(
   ) as ProblemResponses<Status | 401 | 429 | 500 | 503>;
 }
 
-/** An id in a path or a query: a positive integer. */
-export const idSchema = z.coerce
-  .number("must be a positive integer")
-  .int()
-  .min(1)
-  .max(Number.MAX_SAFE_INTEGER);
+/** An integer in a path or a query: decimal digits and nothing else, from `min` to `max`. */
+export function digitsSchema(min: number, max: number, message: string) {
+  return z
+    .string()
+    .regex(/^(?:0|[1-9]\d{0,15})$/, message)
+    .transform(Number)
+    .pipe(z.int(message).min(min, message).max(max, message))
+    .openapi({ type: "integer", minimum: min, maximum: max });
+}
+
+/** An id in a path or a query. */
+export const idSchema = digitsSchema(1, Number.MAX_SAFE_INTEGER, "must be a positive integer");
 
 /** Query of every list. */
 export const pageQuerySchema = z.object({
-  limit: z.coerce.number("must be a number").int().min(1).max(PAGE_LIMIT_MAX).default(PAGE_LIMIT_DEFAULT),
-  cursor: z.string().max(200).optional(),
+  limit: digitsSchema(1, PAGE_LIMIT_MAX, `must be a number from 1 to ${PAGE_LIMIT_MAX}`).default(
+    PAGE_LIMIT_DEFAULT,
+  ),
+  cursor: z.string().optional(),
 });
 export type PageQuery = z.infer<typeof pageQuerySchema>;
 

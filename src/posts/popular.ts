@@ -8,6 +8,7 @@ import { keys } from "../cache/keys.ts";
 import type { Background } from "../common/background.ts";
 import type { Db } from "../db/client.ts";
 import { posts } from "../db/schema/posts.ts";
+import { listIndex } from "./repository.ts";
 
 /** Posts that are kept per ranking: the largest page. */
 const RANKING_SIZE = 100;
@@ -34,7 +35,7 @@ export async function rankPopular(db: Db, scope: Scope, now: Date): Promise<numb
           "score",
         ),
     })
-    .from(posts)
+    .from(posts, { forceIndex: listIndex(scope === "all" ? {} : { boardId: scope }) })
     .where(and(isNull(posts.deletedAt), scope === "all" ? undefined : eq(posts.boardId, scope)))
     .orderBy(desc(posts.id))
     .limit(CANDIDATES)

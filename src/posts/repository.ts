@@ -25,7 +25,7 @@ const summaryColumns = {
   likeCount: posts.likeCount,
   // Comments whose effects are still due are few: an index lookup counts them.
   commentCount:
-    sql<number>`${posts.commentCount} + (select count(*) from ${comments} where ${comments.postId} = ${posts.id} and ${comments.counted} = false and ${comments.deletedAt} is null)`.mapWith(
+    sql<number>`${posts.commentCount} + (select count(*) from ${comments} force index (comments_uncounted) where ${comments.postId} = ${posts.id} and ${comments.counted} = false and ${comments.deletedAt} is null)`.mapWith(
       Number,
     ),
   version: posts.version,
@@ -88,15 +88,24 @@ export type ChangeGuard = {
 
 export type PostFilter = { boardId?: number | undefined; authorId?: number | undefined };
 
+/**
+ * The index in whose order a list is read. Named, because MariaDB else merges two of them and sorts the rows: 9 s
+ * instead of 2 ms for a board with a fifth of a million posts.
+ */
+export function listIndex({ boardId, authorId }: PostFilter): string {
+  if (authorId === undefined) return boardId === undefined ? "posts_latest" : "posts_board";
+  return boardId === undefined ? "posts_author" : "posts_author_board";
+}
+
 export type PostsRepository = ReturnType<typeof createPostsRepository>;
 
 /** Each method is one statement. Deleted posts are not found. */
 export function createPostsRepository(db: Db) {
   // Left joins, although the rows exist: they keep posts in front, so that a page is read in the order of its index.
-  const selectSummaries = (viewerId: number | null) =>
+  const selectSummaries = (viewerId: number | null, index: string) =>
     db
       .select({ ...summaryColumns, excerpt: posts.excerpt, likeId: likes.id })
-      .from(posts)
+      .from(posts, { forceIndex: index })
       .leftJoin(boards, eq(boards.id, posts.boardId))
       .leftJoin(users, eq(users.id, posts.authorId))
       .leftJoin(
@@ -175,7 +184,7 @@ export function createPostsRepository(db: Db) {
 
     /** Newest first, from below `beforeId`; reads one index in order, whatever the filter and however deep. */
     async list(filter: PostFilter, limit: number, beforeId: number | undefined, viewerId: number | null) {
-      const rows = await selectSummaries(viewerId)
+      const rows = await selectSummaries(viewerId, listIndex(filter))
         .where(
           and(
             isNull(posts.deletedAt),
@@ -195,7 +204,7 @@ export function createPostsRepository(db: Db) {
       viewerId: number | null,
     ): Promise<(PostSummary & { likedByMe: boolean | null })[]> {
       if (ids.length === 0) return [];
-      const rows = await selectSummaries(viewerId).where(
+      const rows = await selectSummaries(viewerId, "PRIMARY").where(
         and(inArray(posts.id, ids), isNull(posts.deletedAt)),
       );
       return rows.map((row) => toSummary(row, viewerId));

@@ -3,6 +3,7 @@
  * @module
  */
 import { createMiddleware } from "hono/factory";
+import { matchedRoutes } from "hono/route";
 import { AppError } from "../../common/errors.ts";
 import { createBackgroundQueue } from "../../common/background.ts";
 import { createLogger } from "../../common/logger.ts";
@@ -48,7 +49,8 @@ export function requestContext(buildServices: (config: Config, context: Services
     if (timing !== "") c.header("server-timing", timing);
     log.info("request", {
       method: c.req.method,
-      route: c.req.path.replaceAll(/\d+/g, "{id}").slice(0, 200),
+      // The pattern, not the path: a path can hold anything a client puts there.
+      route: matchedRoutes(c).at(-1)?.path ?? "",
       status: c.res.status,
       durationMs: Math.round(performance.now() - startedAt),
       userId: c.get("actor")?.id ?? null,
