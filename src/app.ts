@@ -17,7 +17,7 @@ import { allowedMethods } from "./http/allowed-methods.ts";
 import { admitRead } from "./http/middleware/admission.ts";
 import { authenticate } from "./http/middleware/authenticate.ts";
 import { readJsonBody } from "./http/middleware/json-body.ts";
-import { requestContext } from "./http/middleware/request-context.ts";
+import { requestContext, requestId } from "./http/middleware/request-context.ts";
 import { securityHeaders } from "./http/middleware/security-headers.ts";
 import { newRouter } from "./http/openapi.ts";
 import { problemResponse } from "./http/problem.ts";
@@ -42,8 +42,9 @@ const EXPOSED_HEADERS = [
 
 export function createApp() {
   const app = newRouter();
-  app.use(requestContext(buildServices));
   app.use(securityHeaders("/api/docs"));
+  app.use(requestId);
+  app.use(requestContext(buildServices));
   app.use(
     cors({
       origin: (origin, c: Context<AppEnv>) => (c.var.config.CORS_ORIGINS.includes(origin) ? origin : null),

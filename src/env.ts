@@ -16,6 +16,7 @@ const jwtKeys = z.string().transform((value, context) => {
     return { kid: entry.slice(0, at).trim(), secret: entry.slice(at + 1).trim() };
   });
   const good =
+    value.split(",").every((entry) => entry.includes(":")) &&
     keys.every((key) => /^[\w.-]{1,64}$/.test(key.kid) && key.secret.length >= JWT_SECRET_MIN_CHARACTERS) &&
     new Set(keys.map((key) => key.kid)).size === keys.length;
   if (!good) {

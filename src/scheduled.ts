@@ -13,6 +13,8 @@ type Task = { label: string; run: (services: Services) => Promise<unknown> };
 /** Tasks by cron expression; the expressions are those of `wrangler.toml`. Every task may run twice or die half-way. */
 export const SCHEDULE: Record<string, Task[]> = {
   "* * * * *": [
+    { label: "sweep effects of accounts", run: (services) => services.accountEffects.sweep() },
+    { label: "sweep effects of boards", run: (services) => services.boards.sweep() },
     { label: "sweep effects of posts", run: (services) => services.posts.sweep() },
     { label: "sweep effects of comments", run: (services) => services.comments.sweep() },
     { label: "sweep effects of likes", run: (services) => services.likes.sweep() },

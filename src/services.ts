@@ -3,7 +3,7 @@
  * @module
  */
 import { createOverrides } from "./auth/overrides.ts";
-import { createRevocation } from "./auth/revocation.ts";
+import { createAccountEffects } from "./auth/account-effects.ts";
 import { createPasswords } from "./auth/passwords.ts";
 import { createAuthRepository } from "./auth/repository.ts";
 import { createAuthService } from "./auth/service.ts";
@@ -73,7 +73,14 @@ export function buildServices(config: Config, { env, meter, log, background, now
   const accessTokens = createAccessTokens(config.JWT_KEYS, config.PUBLIC_URL);
   const popular = createPopularRankings(redis, db, background, now);
 
-  const revocation = createRevocation(overrides, rooms);
+  const accountEffects = createAccountEffects({
+    repository: authRepository,
+    overrides,
+    rooms,
+    forgetNames,
+    background,
+    now,
+  });
 
   const auth = createAuthService({
     repository: authRepository,
@@ -81,7 +88,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
     accessTokens,
     refreshTokens: createRefreshTokens(config.JWT_KEYS),
     overrides,
-    revocation,
+    effects: accountEffects,
     cursors,
     background,
     now,
@@ -101,16 +108,15 @@ export function buildServices(config: Config, { env, meter, log, background, now
     background,
     limiter,
     auth,
+    accountEffects,
     users: createUsersService({
       repository: createUsersRepository(db),
       credentials: authRepository,
       auth,
-      overrides,
-      revocation,
-      forgetNames,
+      effects: accountEffects,
       now,
     }),
-    boards: createBoardsService({ repository: boardsRepository, cursors, forgetNames, now }),
+    boards: createBoardsService({ repository: boardsRepository, cursors, forgetNames, background, now }),
     posts,
     comments: createCommentsService({
       repository: createCommentsRepository(db),

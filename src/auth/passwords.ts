@@ -3,6 +3,7 @@
  * @module
  */
 import { compare, genSalt, hash } from "bcryptjs";
+import { byteLength } from "../common/text.ts";
 
 /** bcrypt reads no further: a longer password is refused instead of being cut. */
 export const PASSWORD_MAX_BYTES = 72;
@@ -25,7 +26,8 @@ export function createPasswords(cost: number): Passwords {
   return {
     hash: makeHash,
     async verify(password, stored) {
-      if (stored) return compare(password, stored);
+      // bcrypt would compare the first 72 bytes alone.
+      if (stored && byteLength(password) <= PASSWORD_MAX_BYTES) return compare(password, stored);
       let decoy = decoys.get(cost);
       if (!decoy) {
         decoy = makeHash(crypto.randomUUID());

@@ -6,6 +6,7 @@ import { and, desc, eq, gt, isNull, lt, or, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { isDuplicateKey, retryOnDeadlock } from "../db/errors.ts";
 import { sessions, users } from "../db/schema/users.ts";
+import { sqlTime } from "../db/time.ts";
 
 export type NewUser = {
   email: string;
@@ -25,6 +26,7 @@ export type NewSession = {
 
 const credentialColumns = {
   id: users.id,
+  email: users.email,
   username: users.username,
   role: users.role,
   passwordHash: users.passwordHash,
@@ -65,7 +67,8 @@ export function createAuthRepository(db: Db) {
 
     async findCredentialsByEmail(email: string) {
       const [row] = await db.select(credentialColumns).from(users).where(eq(users.email, email)).limit(1);
-      return row;
+      // The column's collation may take "é" for "e": another spelling is another address.
+      return row?.email === email ? row : undefined;
     },
 
     async findCredentialsById(id: number) {
@@ -176,7 +179,7 @@ export function createAuthRepository(db: Db) {
     async revokeSession(userId: number, sessionId: number, now: Date): Promise<boolean> {
       const result = await db
         .update(sessions)
-        .set({ revokedAt: now })
+        .set({ revokedAt: now, effectsDueAt: now })
         .where(
           and(
             eq(sessions.id, sessionId),
@@ -190,10 +193,10 @@ export function createAuthRepository(db: Db) {
     },
 
     /** Ends all sessions of a user. @returns the new epoch */
-    async revokeAll(userId: number): Promise<number> {
+    async revokeAll(userId: number, now: Date): Promise<number> {
       const result = await db
         .update(users)
-        .set({ sessionEpoch: sql`last_insert_id(${users.sessionEpoch} + 1)` })
+        .set({ sessionEpoch: sql`last_insert_id(${users.sessionEpoch} + 1)`, effectsDueAt: now })
         .where(eq(users.id, userId));
       return Number(result.insertId);
     },
@@ -208,13 +211,71 @@ export function createAuthRepository(db: Db) {
       currentHash: string;
       nextHash: string;
       epoch: number;
+      now: Date;
     }): Promise<boolean> {
       const result = await db.execute(sql`
         update ${users} join ${sessions} on ${sessions.userId} = ${users.id} and ${sessions.id} = ${input.sessionId}
-        set ${users.passwordHash} = ${input.nextHash}, ${users.sessionEpoch} = ${input.epoch + 1}, ${sessions.epoch} = ${input.epoch + 1}
+        set ${users.passwordHash} = ${input.nextHash}, ${users.sessionEpoch} = ${input.epoch + 1}, ${sessions.epoch} = ${input.epoch + 1},
+          ${users.effectsDueAt} = ${sqlTime(input.now)}
         where ${users.id} = ${input.userId} and ${users.passwordHash} = ${input.currentHash}
           and ${users.sessionEpoch} = ${input.epoch} and ${sessions.epoch} = ${input.epoch} and ${sessions.revokedAt} is null`);
       return result.rowsAffected > 0;
+    },
+
+    /** Marks the effects of the end of a session at `dueAt` as done. */
+    async settleSession(id: number, dueAt: Date): Promise<void> {
+      await db
+        .update(sessions)
+        .set({ effectsDueAt: null })
+        .where(and(eq(sessions.id, id), eq(sessions.effectsDueAt, dueAt)));
+    },
+
+    /** Marks the effects of the change at `dueAt` as done, unless there was another since. */
+    async settleUser(id: number, dueAt: Date): Promise<void> {
+      await db
+        .update(users)
+        .set({ effectsDueAt: null })
+        .where(and(eq(users.id, id), eq(users.effectsDueAt, dueAt)));
+    },
+
+    /** Ended sessions whose effects are overdue since before `before`, oldest first. */
+    async listOverdueSessions(before: Date, limit: number) {
+      return db
+        .select({
+          id: sessions.id,
+          userId: sessions.userId,
+          dueAt: sql<Date>`${sessions.effectsDueAt}`.mapWith(sessions.effectsDueAt),
+        })
+        .from(sessions)
+        .where(lt(sessions.effectsDueAt, before))
+        .orderBy(sessions.effectsDueAt)
+        .limit(limit);
+    },
+
+    /**
+     * Users whose effects are overdue since before `before`, oldest first. `keptSessionId` is the session that a change
+     * of the password moved into the new epoch: the one that is older than the change.
+     */
+    async listOverdueUsers(before: Date, limit: number) {
+      return db
+        .select({
+          id: users.id,
+          epoch: users.sessionEpoch,
+          username: users.username,
+          role: users.role,
+          dueAt: sql<Date>`${users.effectsDueAt}`.mapWith(users.effectsDueAt),
+          // Tables are named by hand: drizzle drops them from the selection of a query with one table.
+          keptSessionId: sql<
+            number | null
+          >`(select max(kept.id) from ${sessions} as kept where kept.user_id = ${users}.id
+            and kept.epoch = ${users}.session_epoch and kept.revoked_at is null and kept.created_at < ${users}.effects_due_at)`.mapWith(
+            (id: unknown) => (id === null ? null : Number(id)),
+          ),
+        })
+        .from(users)
+        .where(lt(users.effectsDueAt, before))
+        .orderBy(users.effectsDueAt)
+        .limit(limit);
     },
 
     /** Deletes sessions that ended before `before`, at most `limit` of them. @returns how many */

@@ -7,7 +7,7 @@ import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { AppError } from "../common/errors.ts";
 import type { AppEnv } from "../http/app-env.ts";
-import { admitSignIn, admitWrite } from "../http/middleware/admission.ts";
+import { admitSession, admitSignIn } from "../http/middleware/admission.ts";
 import {
   bearerAuth,
   idSchema,
@@ -42,7 +42,7 @@ const register = createRoute({
   path: "/register",
   tags,
   summary: "Create an account and sign in",
-  middleware: [admitWrite("sign-up")] as const,
+  middleware: [admitSession("sign-up")] as const,
   request: { body: jsonBody(registerSchema) },
   responses: { 201: jsonResponse(sessionSchema, "The session"), ...problems(400, 409, 413, 415, 422) },
 });
@@ -64,7 +64,7 @@ const refresh = createRoute({
   summary: "Renew a session",
   description:
     "Answers a new access token and a new refresh token. Tabs that refresh side by side get the same one; a replaced token works for 10 more seconds, after which its use ends the session.",
-  middleware: [admitWrite("refresh")] as const,
+  middleware: [admitSession("refresh")] as const,
   request: { body: { required: false, content: { "application/json": { schema: refreshSchema } } } },
   responses: { 200: jsonResponse(sessionSchema, "The session"), ...problems(400, 403, 413, 415, 422) },
 });
@@ -76,7 +76,7 @@ const logout = createRoute({
   summary: "End this session",
   security: bearerAuth,
   middleware: userWrite,
-  responses: { 204: noContent, ...problems() },
+  responses: { 204: noContent, ...problems(400, 413, 415) },
 });
 
 const logoutAll = createRoute({
@@ -86,7 +86,7 @@ const logoutAll = createRoute({
   summary: "End all sessions",
   security: bearerAuth,
   middleware: userWrite,
-  responses: { 204: noContent, ...problems() },
+  responses: { 204: noContent, ...problems(400, 413, 415) },
 });
 
 const changePassword = createRoute({
@@ -122,7 +122,7 @@ const endSession = createRoute({
   security: bearerAuth,
   middleware: userWrite,
   request: { params: z.object({ id: idSchema }) },
-  responses: { 204: noContent, ...problems(404, 422) },
+  responses: { 204: noContent, ...problems(400, 404, 413, 415, 422) },
 });
 
 export const authRoutes = newRouter()

@@ -12,7 +12,7 @@ import { normaliseEmail, usernameKey } from "../common/text.ts";
 import type { Actor } from "./actor.ts";
 import type { Overrides } from "./overrides.ts";
 import type { Passwords } from "./passwords.ts";
-import type { Revocation } from "./revocation.ts";
+import type { AccountEffects } from "./account-effects.ts";
 import type { AuthRepository } from "./repository.ts";
 import { type AccessTokens, ACCESS_TOKEN_SECONDS, type RefreshTokens } from "./tokens.ts";
 
@@ -28,7 +28,7 @@ type Deps = {
   accessTokens: AccessTokens;
   refreshTokens: RefreshTokens;
   overrides: Overrides;
-  revocation: Revocation;
+  effects: Pick<AccountEffects, "sessionEnded" | "sessionsEnded">;
   cursors: CursorCodec;
   background: Background;
   now: () => Date;
@@ -55,17 +55,8 @@ export type SessionInfo = {
 export type AuthService = ReturnType<typeof createAuthService>;
 
 export function createAuthService(deps: Deps) {
-  const {
-    repository,
-    passwords,
-    accessTokens,
-    refreshTokens,
-    overrides,
-    revocation,
-    cursors,
-    background,
-    now,
-  } = deps;
+  const { repository, passwords, accessTokens, refreshTokens, overrides, effects, cursors, background, now } =
+    deps;
 
   async function issue(
     user: SessionUser,
@@ -114,7 +105,7 @@ export function createAuthService(deps: Deps) {
       const replacedAt = Number(session.rotations.split(",")[session.generation - 1 - generation] ?? 0);
       if (at.getTime() - replacedAt > REFRESH_GRACE_SECONDS * 1000) {
         await repository.revokeSession(session.userId, sessionId, at);
-        await revocation.endSession(session.userId, sessionId);
+        await effects.sessionEnded(session.userId, sessionId, at);
         throw refused("The refresh token was used before; the session has been ended");
       }
     }
@@ -211,13 +202,15 @@ export function createAuthService(deps: Deps) {
     },
 
     async logout(actor: Actor): Promise<void> {
-      await repository.revokeSession(actor.id, actor.sessionId, now());
-      await revocation.endSession(actor.id, actor.sessionId);
+      const at = now();
+      await repository.revokeSession(actor.id, actor.sessionId, at);
+      await effects.sessionEnded(actor.id, actor.sessionId, at);
     },
 
     async logoutAll(actor: Actor): Promise<void> {
-      const epoch = await repository.revokeAll(actor.id);
-      await revocation.endOlder(actor.id, epoch);
+      const at = now();
+      const epoch = await repository.revokeAll(actor.id, at);
+      await effects.sessionsEnded(actor.id, { epoch }, at);
     },
 
     /**
@@ -232,15 +225,18 @@ export function createAuthService(deps: Deps) {
       const good = await passwords.verify(input.currentPassword, user?.passwordHash);
       if (!good || !user?.passwordHash)
         throw new AppError("invalid_credentials", "The current password is wrong");
+      const at = now();
       const changed = await repository.changePassword({
         userId: actor.id,
         sessionId: actor.sessionId,
         currentHash: user.passwordHash,
         nextHash: await passwords.hash(input.newPassword),
         epoch: user.sessionEpoch,
+        now: at,
       });
       if (!changed) throw new AppError("conflict", "The account changed meanwhile; sign in and try again");
-      await revocation.endOlder(actor.id, user.sessionEpoch + 1, actor.sessionId);
+      const ended = { epoch: user.sessionEpoch + 1, keptSessionId: actor.sessionId };
+      await effects.sessionsEnded(actor.id, ended, at);
     },
 
     /** @throws AppError `invalid_credentials` unless `password` is the actor's */
@@ -262,10 +258,11 @@ export function createAuthService(deps: Deps) {
 
     /** @throws AppError `not_found` when the actor has no such live session */
     async endSession(actor: Actor, sessionId: number): Promise<void> {
-      if (!(await repository.revokeSession(actor.id, sessionId, now()))) {
+      const at = now();
+      if (!(await repository.revokeSession(actor.id, sessionId, at))) {
         throw new AppError("not_found", "There is no such session");
       }
-      await revocation.endSession(actor.id, sessionId);
+      await effects.sessionEnded(actor.id, sessionId, at);
     },
 
     /** Deletes sessions that ended over a day ago, in chunks. @returns how many */

@@ -2,7 +2,7 @@
  * SQL of boards.
  * @module
  */
-import { and, asc, eq, gt, or, sql } from "drizzle-orm";
+import { and, asc, eq, gt, lt, or, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { isDuplicateKey } from "../db/errors.ts";
 import { boards } from "../db/schema/boards.ts";
@@ -66,7 +66,7 @@ export function createBoardsRepository(db: Db) {
 
     async update(
       id: number,
-      change: { name?: string; slug?: string; description?: string; position?: number },
+      change: { name?: string; slug?: string; description?: string; position?: number; effectsDueAt?: Date },
     ): Promise<"updated" | "taken" | "missing"> {
       try {
         const result = await db.update(boards).set(change).where(eq(boards.id, id));
@@ -75,6 +75,23 @@ export function createBoardsRepository(db: Db) {
         if (isDuplicateKey(error)) return "taken";
         throw error;
       }
+    },
+
+    /** Marks the effects of the change at `dueAt` as done, unless there was another since. */
+    async settle(id: number, dueAt: Date): Promise<void> {
+      await db
+        .update(boards)
+        .set({ effectsDueAt: null })
+        .where(and(eq(boards.id, id), eq(boards.effectsDueAt, dueAt)));
+    },
+
+    /** Boards whose effects are overdue since before `before`. */
+    async listOverdue(before: Date, limit: number) {
+      return db
+        .select({ id: boards.id, dueAt: sql<Date>`${boards.effectsDueAt}`.mapWith(boards.effectsDueAt) })
+        .from(boards)
+        .where(lt(boards.effectsDueAt, before))
+        .limit(limit);
     },
 
     /** Deletes a board that has no posts. @returns false when there is none such */

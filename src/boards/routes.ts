@@ -73,7 +73,7 @@ const deleteBoard = createRoute({
   security: bearerAuth,
   middleware: userWrite,
   request: { params },
-  responses: { 204: noContent, ...problems(403, 404, 409, 422) },
+  responses: { 204: noContent, ...problems(400, 403, 404, 409, 413, 415, 422) },
 });
 
 export const boardRoutes = newRouter()

@@ -5,6 +5,7 @@
 import { type Actor, requireAdmin } from "../auth/actor.ts";
 import { requireSomeField } from "../auth/service.ts";
 import { ignoreOutage } from "../cache/client.ts";
+import type { Background } from "../common/background.ts";
 import { AppError } from "../common/errors.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
 import type { BoardsRepository } from "./repository.ts";
@@ -15,18 +16,30 @@ type Deps = {
   cursors: CursorCodec;
   /** Makes cached names of boards out of date. */
   forgetNames: () => Promise<void>;
+  background: Background;
   now: () => Date;
 };
 
 const LIST = "boards";
+/** A sweep looks for effects that stayed due for this long. */
+const OVERDUE_MS = 30_000;
+const SWEEP_LIMIT = 100;
 
 export type BoardsService = ReturnType<typeof createBoardsService>;
 
-export function createBoardsService({ repository, cursors, forgetNames, now }: Deps) {
+export function createBoardsService({ repository, cursors, forgetNames, background, now }: Deps) {
   async function find(id: number): Promise<BoardRow> {
     const board = await repository.findById(id);
     if (!board) throw new AppError("not_found", "There is no such board");
     return board;
+  }
+
+  /** Names inside cached posts follow the database before the answer; while Redis is away it stays due. */
+  async function announce(id: number, dueAt: Date): Promise<void> {
+    const told = await forgetNames()
+      .then(() => true)
+      .catch(ignoreOutage);
+    if (told) background("settle effects of a board", () => repository.settle(id, dueAt));
   }
 
   return {
@@ -54,12 +67,22 @@ export function createBoardsService({ repository, cursors, forgetNames, now }: D
     async update(actor: Actor, id: number, input: UpdateBoard): Promise<BoardRow> {
       requireAdmin(actor);
       requireSomeField(input);
-      const outcome = await repository.update(id, definedOnly(input));
+      const at = now();
+      const named = input.name !== undefined || input.slug !== undefined;
+      const outcome = await repository.update(id, {
+        ...definedOnly(input),
+        ...(named ? { effectsDueAt: at } : {}),
+      });
       if (outcome === "taken") throw slugTaken();
-      if (outcome === "updated" && (input.name !== undefined || input.slug !== undefined)) {
-        await forgetNames().catch(ignoreOutage);
-      }
+      if (outcome === "updated" && named) await announce(id, at);
       return find(id);
+    },
+
+    /** Finds effects that were lost and makes up for them. @returns how many boards */
+    async sweep(): Promise<number> {
+      const overdue = await repository.listOverdue(new Date(now().getTime() - OVERDUE_MS), SWEEP_LIMIT);
+      await Promise.all(overdue.map(({ id, dueAt }) => announce(id, dueAt)));
+      return overdue.length;
     },
 
     /** @throws AppError `forbidden`, `not_found`, or `conflict` while the board has posts */

@@ -100,6 +100,7 @@ export function createCommentsRepository(db: Db) {
     and(
       eq(comments.id, guard.id),
       isNull(comments.deletedAt),
+      sql`exists (select 1 from ${posts} where ${posts.id} = ${comments.postId} and ${posts.deletedAt} is null)`,
       guard.authorId === null ? undefined : eq(comments.authorId, guard.authorId),
       guard.version === null ? undefined : eq(comments.version, guard.version),
     );
@@ -225,7 +226,9 @@ export function createCommentsRepository(db: Db) {
             ${posts.commentCount} = ${posts.commentCount} - ${comments.counted},
             ${comments.content} = '', ${comments.deletedAt} = ${at}, ${comments.updatedAt} = ${at},
             ${comments.revision} = ${comments.revision} + 1, ${comments.effectsDueAt} = ${at}
-          where ${guarded(guard)}`),
+          where ${comments.id} = ${guard.id} and ${comments.deletedAt} is null and ${posts.deletedAt} is null
+            and ${guard.authorId === null ? sql`true` : eq(comments.authorId, guard.authorId)}
+            and ${guard.version === null ? sql`true` : eq(comments.version, guard.version)}`),
       );
       return result.rowsAffected > 0 ? Number(result.insertId) : undefined;
     },

@@ -82,7 +82,7 @@ const deleteComment = createRoute({
   security: bearerAuth,
   middleware: userWrite,
   request: { params, headers: ifMatchHeaderSchema },
-  responses: { 204: noContent, ...problems(403, 404, 409, 412, 422) },
+  responses: { 204: noContent, ...problems(400, 403, 404, 409, 412, 413, 415, 422) },
 });
 
 export const commentRoutes = newRouter()

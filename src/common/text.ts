@@ -25,7 +25,7 @@ export function byteLength(text: string): number {
  * @returns 64 hex digits
  */
 export async function usernameKey(username: string): Promise<string> {
-  return sha256Hex(username.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFKC"));
+  return sha256Hex(username.normalize("NFKC").toLowerCase().toUpperCase().toLowerCase().normalize("NFKC"));
 }
 
 /** The form in which an address is stored and looked up. */

@@ -4,7 +4,7 @@
  */
 import type { Actor } from "../auth/actor.ts";
 import type { LimitResult } from "../cache/limiter.ts";
-import type { FieldError } from "../common/errors.ts";
+import type { AppError, FieldError } from "../common/errors.ts";
 import type { Logger } from "../common/logger.ts";
 import type { Meter } from "../common/meter.ts";
 import type { Config } from "../env.ts";
@@ -19,6 +19,8 @@ export type Variables = {
   services: Services;
   /** Null for an anonymous request. */
   actor: Actor | null;
+  /** Why the access token that came with the request is no good; null without one or with a good one. */
+  badToken: AppError | null;
   /** The limits that the request was counted against, for the response headers. */
   limits: LimitResult[];
   /** Settles when the request may be answered; rejects with the refusal. */

@@ -59,6 +59,10 @@ export function createLikesRepository(db: Db) {
     const table = tableOf(target);
     const step = active ? sql`+ 1` : sql`- 1`;
     const packed = sql`last_insert_id((${table.revision} + 1) * ${literal(COUNT_MASK + 1n)} + ${table.likeCount} ${step})`;
+    const ofLivingPost =
+      target.type === "post"
+        ? sql``
+        : sql` and exists (select 1 from ${posts} where ${posts.id} = ${comments.postId} and ${posts.deletedAt} is null)`;
     const result = await retryOnDeadlock(() =>
       db.execute(sql`
         update ${likes} join ${table} on ${table.id} = ${likes.targetId}
@@ -66,7 +70,7 @@ export function createLikesRepository(db: Db) {
           ${likes.active} = ${active}, ${likes.revision} = ${likes.revision} + 1,
           ${likes.updatedAt} = ${sqlTime(now)}, ${likes.effectsDueAt} = ${sqlTime(now)}
         where ${likes.userId} = ${userId} and ${likes.targetType} = ${target.type} and ${likes.targetId} = ${target.id}
-          and ${likes.active} = ${!active} and ${table.deletedAt} is null`),
+          and ${likes.active} = ${!active} and ${table.deletedAt} is null${ofLivingPost}`),
     );
     return unpack(result);
   }

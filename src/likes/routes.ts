@@ -11,7 +11,7 @@ const tags = ["Likes"];
 const params = z.object({ id: idSchema });
 const responses = {
   200: jsonResponse(likeSchema, "Whether it is liked now, and by how many"),
-  ...problems(404, 422),
+  ...problems(400, 404, 413, 415, 422),
 };
 
 const likePost = createRoute({

@@ -45,7 +45,8 @@ if entry[1] and entry[2] == names and not held(now) then
 end
 local own = 0
 if ARGV[2] ~= '0' and redis.call('EXISTS', KEYS[6]) == 0 then own = 1 end
-return {false, tostring(now), names, (tonumber(redis.call('HGET', KEYS[4], ARGV[1])) or 0) + own}`,
+local due = (tonumber(redis.call('HGET', KEYS[4], ARGV[1])) or 0) + (tonumber(redis.call('HGET', KEYS[5], ARGV[1])) or 0)
+return {false, tostring(now), names, due + own}`,
 };
 
 /**

@@ -32,7 +32,7 @@ export function createUsersRepository(db: Db) {
     /** @returns `taken` when email or username belongs to somebody else */
     async update(
       id: number,
-      change: { username?: string; usernameKey?: string; email?: string },
+      change: { username?: string; usernameKey?: string; email?: string; effectsDueAt?: Date },
     ): Promise<"updated" | "taken" | "missing"> {
       try {
         const result = await db
@@ -57,6 +57,7 @@ export function createUsersRepository(db: Db) {
           passwordHash: null,
           role: "user",
           erasedAt: now,
+          effectsDueAt: now,
           sessionEpoch: sql`last_insert_id(${users.sessionEpoch} + 1)`,
         })
         .where(and(eq(users.id, id), notErased));

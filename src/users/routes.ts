@@ -50,7 +50,7 @@ const eraseMe = createRoute({
   description: "Posts and comments stay, their author becomes `null`. All sessions end.",
   security: bearerAuth,
   middleware: userWrite,
-  responses: { 204: noContent, ...problems() },
+  responses: { 204: noContent, ...problems(400, 413, 415) },
 });
 
 const getUser = createRoute({

@@ -3,10 +3,8 @@
  * @module
  */
 import type { Actor } from "../auth/actor.ts";
-import type { Overrides } from "../auth/overrides.ts";
 import { type AuthService, requireSomeField, takenError } from "../auth/service.ts";
-import type { Revocation } from "../auth/revocation.ts";
-import { ignoreOutage } from "../cache/client.ts";
+import type { AccountEffects } from "../auth/account-effects.ts";
 import type { AuthRepository } from "../auth/repository.ts";
 import { AppError, fieldError } from "../common/errors.ts";
 import { normaliseEmail, usernameKey } from "../common/text.ts";
@@ -17,24 +15,13 @@ type Deps = {
   repository: UsersRepository;
   credentials: Pick<AuthRepository, "takenFields">;
   auth: Pick<AuthService, "confirmPassword">;
-  overrides: Pick<Overrides, "changeUser">;
-  revocation: Pick<Revocation, "endAccount">;
-  /** Makes cached names of authors out of date. */
-  forgetNames: () => Promise<void>;
+  effects: Pick<AccountEffects, "renamed" | "erased">;
   now: () => Date;
 };
 
 export type UsersService = ReturnType<typeof createUsersService>;
 
-export function createUsersService({
-  repository,
-  credentials,
-  auth,
-  overrides,
-  revocation,
-  forgetNames,
-  now,
-}: Deps) {
+export function createUsersService({ repository, credentials, auth, effects, now }: Deps) {
   async function find(id: number) {
     const user = await repository.findById(id);
     if (!user) throw new AppError("not_found", "There is no such user");
@@ -56,27 +43,23 @@ export function createUsersService({
       }
       const email = fields.email === undefined ? undefined : normaliseEmail(fields.email);
       const key = fields.username === undefined ? undefined : await usernameKey(fields.username);
+      const at = now();
       const outcome = await repository.update(actor.id, {
         ...(email === undefined ? {} : { email }),
         ...(fields.username === undefined || key === undefined
           ? {}
-          : { username: fields.username, usernameKey: key }),
+          : { username: fields.username, usernameKey: key, effectsDueAt: at }),
       });
       if (outcome === "taken") throw await takenError(credentials, email, key);
-      if (fields.username !== undefined) {
-        // Names inside cached posts and in access tokens follow the database before the answer.
-        await Promise.all([
-          forgetNames(),
-          overrides.changeUser(actor.id, { username: fields.username }),
-        ]).catch(ignoreOutage);
-      }
+      if (fields.username !== undefined) await effects.renamed(actor.id, fields.username, at);
       return find(actor.id);
     },
 
     /** Erases the account: what it wrote stays, without its name. */
     async erase(actor: Actor): Promise<void> {
-      const epoch = await repository.erase(actor.id, now());
-      await Promise.all([forgetNames().catch(ignoreOutage), revocation.endAccount(actor.id, epoch)]);
+      const at = now();
+      const epoch = await repository.erase(actor.id, at);
+      await effects.erased(actor.id, epoch, at);
     },
   };
 }

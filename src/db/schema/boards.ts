@@ -13,7 +13,13 @@ export const boards = mysqlTable(
     position: int("position").notNull().default(0),
     /** Posts that are not deleted and already `counted`; what is not yet counted is added when reading. */
     postCount: int("post_count").notNull().default(0),
+    /** When effects of the last change are overdue; null: all are done. */
+    effectsDueAt: instant("effects_due_at"),
     createdAt: instant("created_at").notNull(),
   },
-  (table) => [uniqueIndex("boards_slug").on(table.slug), index("boards_order").on(table.position, table.id)],
+  (table) => [
+    uniqueIndex("boards_slug").on(table.slug),
+    index("boards_order").on(table.position, table.id),
+    index("boards_effects_due").on(table.effectsDueAt),
+  ],
 );

@@ -17,6 +17,8 @@ export const users = mysqlTable(
       .default("user"),
     /** A session is live only while its `epoch` equals this one: raising it ends all sessions in one statement. */
     sessionEpoch: int("session_epoch", { unsigned: true }).notNull().default(1),
+    /** When effects of the last change are overdue; null: all are done. */
+    effectsDueAt: instant("effects_due_at"),
     createdAt: instant("created_at").notNull(),
     erasedAt: instant("erased_at"),
   },
@@ -24,6 +26,7 @@ export const users = mysqlTable(
     uniqueIndex("users_email").on(table.email),
     uniqueIndex("users_username_key").on(table.usernameKey),
     index("users_created_at").on(table.createdAt),
+    index("users_effects_due").on(table.effectsDueAt),
   ],
 );
 
@@ -44,9 +47,11 @@ export const sessions = mysqlTable(
     lastUsedAt: instant("last_used_at").notNull(),
     expiresAt: instant("expires_at").notNull(),
     revokedAt: instant("revoked_at"),
+    effectsDueAt: instant("effects_due_at"),
   },
   (table) => [
     index("sessions_user").on(table.userId, table.id),
     index("sessions_expires_at").on(table.expiresAt),
+    index("sessions_effects_due").on(table.effectsDueAt),
   ],
 );

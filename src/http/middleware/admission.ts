@@ -11,6 +11,15 @@ import { AppError } from "../../common/errors.ts";
 import { normaliseEmail } from "../../common/text.ts";
 import type { AppEnv, SignedInEnv } from "../app-env.ts";
 
+/** Counts a request that makes or renews a session, by its network; whatever token comes along is ignored. */
+export function admitSession(policy: PolicyName) {
+  return createMiddleware<AppEnv>(async function admitSession(c, next) {
+    c.set("actor", null);
+    c.set("badToken", null);
+    await admitWrite(policy)(c, next);
+  });
+}
+
 /** Counts a write, and refuses it before anything else happens. */
 export function admitWrite(policy: PolicyName = "write") {
   return createMiddleware<AppEnv>(async function admitWrite(c, next) {
@@ -30,7 +39,13 @@ export function admitRead() {
     // Handled below; without this a refusal during `next()` would count as unhandled.
     admission.catch(() => undefined);
     await next();
-    await admission;
+    try {
+      await admission;
+    } catch (error) {
+      // What the handler said of its answer must not stand on the refusal.
+      for (const name of ["cache-control", "etag", "location"]) c.res.headers.delete(name);
+      throw error;
+    }
     setLimitHeaders(c);
   });
 }
@@ -91,6 +106,8 @@ async function admit(c: Context<AppEnv>, policy: PolicyName): Promise<void> {
     actor ? services.auth.refreshActor(actor) : undefined,
   ]);
   applyLimit(c, limit);
+  // After the count, so that guessing tokens is limited like everything else.
+  if (c.var.badToken) throw c.var.badToken;
 }
 
 /** Remembers a limit for the response headers. @throws AppError `rate_limited` */

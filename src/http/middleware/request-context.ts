@@ -14,21 +14,27 @@ import type { AppEnv } from "../app-env.ts";
 
 const REQUEST_ID_PATTERN = /^[\w.:-]{8,100}$/;
 
+/** Names the request: by the caller's `x-request-id` if that is a sane one. Every response carries it. */
+export const requestId = createMiddleware<AppEnv>(async function requestId(c, next) {
+  const given = c.req.header("x-request-id");
+  const id = given !== undefined && REQUEST_ID_PATTERN.test(given) ? given : crypto.randomUUID();
+  c.set("requestId", id);
+  await next();
+  c.header("x-request-id", id);
+});
+
 /** @param buildServices the composition root, handed in so that nothing here knows a domain */
 export function requestContext(buildServices: (config: Config, context: ServicesContext) => Services) {
   return createMiddleware<AppEnv>(async function requestContext(c, next) {
     const startedAt = performance.now();
-    const given = c.req.header("x-request-id");
-    const requestId = given !== undefined && REQUEST_ID_PATTERN.test(given) ? given : crypto.randomUUID();
     const meter = createMeter();
-    const log = createLogger({ requestId });
-    c.set("requestId", requestId);
+    const log = createLogger({ requestId: c.var.requestId });
     c.set("log", log);
     c.set("meter", meter);
     c.set("limits", []);
     c.set("actor", null);
     c.set("hold", null);
-    c.header("x-request-id", requestId);
+    c.set("badToken", null);
 
     const settings = readConfig(c.env);
     if (!settings.ok) {
