@@ -23,7 +23,6 @@ type Row = {
   target: string;
   count: number;
   revision: number;
-  sent_count: number;
   sent_at: number;
   held: number;
 };
@@ -35,7 +34,7 @@ export class LikeCounts {
     this.#sql = storage.sql;
     this.#sql.exec(`create table if not exists like_counts (
       target text primary key, count integer not null, revision integer not null,
-      sent_count integer not null, sent_at integer not null, held integer not null);
+      sent_at integer not null, held integer not null);
       create index if not exists like_counts_held on like_counts (sent_at) where held = 1`);
   }
 
@@ -44,18 +43,9 @@ export class LikeCounts {
     const target = `${type}:${targetId}`;
     const row = this.#sql.exec<Row>("select * from like_counts where target = ?", target).toArray()[0];
     if (row && revision <= row.revision) return { status: "known" };
-    if (row && likeCount === row.sent_count) {
-      // Back at what everybody has been told.
-      this.#sql.exec(
-        "update like_counts set count = ?, revision = ?, held = 0 where target = ?",
-        likeCount,
-        revision,
-        target,
-      );
-      return { status: "known" };
-    }
     const due = row ? row.sent_at + COUNT_INTERVAL_MS : now;
     if (now < due) {
+      // Held even where it came back to what was sent: somebody may have read by REST what it was in between.
       this.#sql.exec(
         "update like_counts set count = ?, revision = ?, held = 1 where target = ?",
         likeCount,
@@ -65,13 +55,12 @@ export class LikeCounts {
       return { status: "held", due };
     }
     this.#sql.exec(
-      `insert into like_counts (target, count, revision, sent_count, sent_at, held) values (?, ?, ?, ?, ?, 0)
+      `insert into like_counts (target, count, revision, sent_at, held) values (?, ?, ?, ?, 0)
         on conflict (target) do update set count = excluded.count, revision = excluded.revision,
-          sent_count = excluded.sent_count, sent_at = excluded.sent_at, held = 0`,
+          sent_at = excluded.sent_at, held = 0`,
       target,
       likeCount,
       revision,
-      likeCount,
       now,
     );
     return { status: "sent", event: toEvent({ target, count: likeCount, revision }) };
@@ -81,8 +70,7 @@ export class LikeCounts {
   takeDue(now: number): LogEvent[] {
     return this.#sql
       .exec<Row>(
-        `update like_counts set sent_count = count, sent_at = ?, held = 0
-          where held = 1 and sent_at <= ? returning *`,
+        "update like_counts set sent_at = ?, held = 0 where held = 1 and sent_at <= ? returning *",
         now,
         now - COUNT_INTERVAL_MS,
       )

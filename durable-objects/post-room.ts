@@ -3,6 +3,7 @@
  * @module
  */
 import { DurableObject } from "cloudflare:workers";
+import { readConfig } from "../src/env.ts";
 import {
   CLOSE,
   type CountPublished,
@@ -16,7 +17,6 @@ import type { PollAnswer, PollRequest } from "../src/realtime/poll.ts";
 import { createRooms, parseRoom, type Rooms } from "../src/realtime/rooms.ts";
 import { readTicket, type Ticket } from "../src/realtime/ticket.ts";
 import { COUNTS_TASK, LikeCounts } from "./like-counts.ts";
-import { socketLimits } from "./limits.ts";
 import { GRACE_TASK, Presence, PRESENCE_TASK } from "./presence.ts";
 import { type Candidate, Room } from "./room.ts";
 import { type Endings, hasEnded } from "./sessions.ts";
@@ -148,12 +148,13 @@ export class PostRoom extends DurableObject<WorkerBindings> {
   #refusal({ user, expiresAt }: Ticket): Response | undefined {
     if (this.#room.gone) return new Response(null, { status: 404 });
     if (expiresAt <= Date.now()) return new Response(null, { status: 401 });
-    const limits = socketLimits(this.env);
-    if (openSockets(this.ctx, user.id).length >= limits.USER_SOCKETS_MAX) {
+    const settings = readConfig(this.env);
+    if (!settings.ok) return new Response(null, { status: 503 });
+    const { ROOM_SOCKETS_MAX, USER_SOCKETS_MAX } = settings.config;
+    if (openSockets(this.ctx, user.id).length >= USER_SOCKETS_MAX) {
       return turnAway(CLOSE.full, "too many sockets of this user");
     }
-    if (openSockets(this.ctx).length >= limits.ROOM_SOCKETS_MAX)
-      return turnAway(CLOSE.full, "the room is full");
+    if (openSockets(this.ctx).length >= ROOM_SOCKETS_MAX) return turnAway(CLOSE.full, "the room is full");
     return undefined;
   }
 

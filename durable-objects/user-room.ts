@@ -4,11 +4,11 @@
  * @module
  */
 import { DurableObject } from "cloudflare:workers";
+import { readConfig } from "../src/env.ts";
 import { CLOSE, type EndedSessions, type Published, type UserEvent } from "../src/realtime/events.ts";
 import type { PollAnswer, PollRequest } from "../src/realtime/poll.ts";
 import { createRooms, parseRoom, type Rooms } from "../src/realtime/rooms.ts";
 import { readTicket, type Ticket } from "../src/realtime/ticket.ts";
-import { socketLimits } from "./limits.ts";
 import { Room } from "./room.ts";
 import { hasEnded, SessionMemory } from "./sessions.ts";
 import { openMembers, openSockets, turnAway } from "./sockets.ts";
@@ -49,7 +49,9 @@ export class UserRoom extends DurableObject<WorkerBindings> {
     if (ticket.expiresAt <= Date.now() || hasEnded(this.#sessions.endings(), ticket)) {
       return new Response(null, { status: 401 });
     }
-    if (openSockets(this.ctx).length >= socketLimits(this.env).USER_SOCKETS_MAX) {
+    const settings = readConfig(this.env);
+    if (!settings.ok) return new Response(null, { status: 503 });
+    if (openSockets(this.ctx).length >= settings.config.USER_SOCKETS_MAX) {
       return turnAway(CLOSE.full, "too many sockets of this user");
     }
     return this.#room.join(ticket, crypto.randomUUID()).response;

@@ -22,6 +22,8 @@ import { securityHeaders } from "./http/middleware/security-headers.ts";
 import { newRouter } from "./http/openapi.ts";
 import { problemResponse } from "./http/problem.ts";
 import { postRoutes } from "./posts/routes.ts";
+import { notificationRoutes } from "./notifications/routes.ts";
+import { jobRoutes } from "./queue/routes.ts";
 import { roomRoutes } from "./realtime/routes.ts";
 import { buildServices } from "./services.ts";
 import { statsRoutes } from "./stats/routes.ts";
@@ -72,6 +74,8 @@ export function createApp() {
     .route("/api/posts", postRoutes)
     .route("/api", commentRoutes)
     .route("/api", likeRoutes)
+    .route("/api/notifications", notificationRoutes)
+    .route("/api", jobRoutes)
     .route("/api/rooms", roomRoutes)
     .route("/api/stats", statsRoutes)
     .route("/api/health", healthRoutes)

@@ -18,11 +18,13 @@ export const SCHEDULE: Record<string, Task[]> = {
     { label: "sweep effects of posts", run: (services) => services.posts.sweep() },
     { label: "sweep effects of comments", run: (services) => services.comments.sweep() },
     { label: "sweep effects of likes", run: (services) => services.likes.sweep() },
+    { label: "tell of notifications", run: (services) => services.notifications.sweep() },
     { label: "flush views", run: (services) => services.flushViews() },
     { label: "rank popular posts", run: (services) => services.popular.refresh("all") },
   ],
   "*/15 * * * *": [{ label: "roll up statistics", run: (services) => services.stats.rollUp() }],
   "17 * * * *": [
+    { label: "delete old notifications", run: (services) => services.notifications.deleteOld() },
     { label: "delete expired sessions", run: (services) => services.auth.deleteExpiredSessions() },
     { label: "forget idempotency keys of posts", run: (services) => services.posts.forgetIdempotencyKeys() },
     {

@@ -30,6 +30,12 @@ import { createPopularRankings } from "./posts/popular.ts";
 import { createPostsRepository } from "./posts/repository.ts";
 import { createPostsService } from "./posts/service.ts";
 import { flushViews } from "./posts/views.ts";
+import { createAnnouncer } from "./notifications/announcer.ts";
+import { createInboxRepository } from "./notifications/inbox.ts";
+import { createNotificationsRepository } from "./notifications/repository.ts";
+import { createNotificationsService } from "./notifications/service.ts";
+import { createDispatch } from "./queue/dispatch.ts";
+import { createJobPublisher } from "./queue/publisher.ts";
 import { createRoomPublisher } from "./realtime/publisher.ts";
 import { createRooms } from "./realtime/rooms.ts";
 import { createRoomsService } from "./realtime/service.ts";
@@ -70,8 +76,13 @@ export function buildServices(config: Config, { env, meter, log, background, now
   const { forgetNames } = postCache;
   const roomStubs = createRooms(env);
   const rooms = createRoomPublisher(roomStubs, log);
+  const jobs = createJobPublisher(
+    { url: config.QSTASH_URL, token: config.QSTASH_TOKEN, publicUrl: config.PUBLIC_URL },
+    meter,
+    log,
+  );
   const accessTokens = createAccessTokens(config.JWT_KEYS, config.PUBLIC_URL);
-  const popular = createPopularRankings(redis, db, background, now);
+  const popular = createPopularRankings({ redis, repository: postsRepository, background, now });
 
   const accountEffects = createAccountEffects({
     repository: authRepository,
@@ -99,11 +110,21 @@ export function buildServices(config: Config, { env, meter, log, background, now
     popular,
     boards: createBoardReferences(redis, boardsRepository, background),
     rooms,
+    jobs,
+    cursors,
+    background,
+    now,
+  });
+  const notifications = createNotificationsService({
+    repository: createNotificationsRepository(db),
+    announcer: createAnnouncer({ inbox: createInboxRepository(db), rooms, now }),
     cursors,
     background,
     now,
   });
   return {
+    notifications,
+    dispatch: createDispatch({ "sync-notification": (payload) => notifications.sync(payload) }),
     redis,
     background,
     limiter,
@@ -123,6 +144,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
       posts,
       cache: postCache,
       rooms,
+      jobs,
       cursors,
       background,
       now,
@@ -131,6 +153,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
       repository: createLikesRepository(db),
       cache: postCache,
       rooms,
+      jobs,
       background,
       now,
     }),

@@ -10,6 +10,7 @@ import { AppError } from "../common/errors.ts";
 import type { IdempotencyClaim } from "../common/idempotency.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
 import type { PostCache, PostHold } from "../posts/cache.ts";
+import type { JobPublisher } from "../queue/publisher.ts";
 import type { RoomPublisher } from "../realtime/publisher.ts";
 import type { CommentsRepository } from "./repository.ts";
 import type { Comment, CommentForReader, WriteComment } from "./schema.ts";
@@ -19,6 +20,7 @@ type Deps = {
   posts: { exists: (id: number) => Promise<boolean> };
   cache: Pick<PostCache, "fence">;
   rooms: Pick<RoomPublisher, "publishToPost">;
+  jobs: JobPublisher;
   cursors: CursorCodec;
   background: Background;
   now: () => Date;
@@ -33,10 +35,10 @@ const IDEMPOTENCY_HOURS = 48;
 export type CommentsService = ReturnType<typeof createCommentsService>;
 
 export function createCommentsService(deps: Deps) {
-  const { repository, posts, cache, rooms, cursors, background, now } = deps;
+  const { repository, posts, cache, rooms, jobs, cursors, background, now } = deps;
 
   /**
-   * The effects of a write: the post's count, its cache, its room. Repeating them changes nothing, because the room
+   * The effects of a write: the post's count, its cache, its room, the job that notifies. Repeating them changes nothing, because the room
    * knows an event by its key.
    */
   async function deliverEffects(id: number, dueAt: Date, hold: PostHold | null, revision = 0): Promise<void> {
@@ -48,6 +50,12 @@ export function createCommentsService(deps: Deps) {
       const { likedByMe: _, ...comment } = found.comment;
       const delivery = await rooms.publishToPost(comment.postId, eventsOf(comment));
       if (delivery.status !== "done") return;
+      // Nobody is told of what they did themselves; of a deletion the job is told all the same, for what it takes back.
+      const own = found.authorId === found.postAuthorId && comment.deletedAt === null;
+      if (!own) {
+        const queued = await jobs.publish("sync-notification", { source: "comment", id }, found.revision);
+        if (queued.status !== "done") return;
+      }
     }
     await repository.settle(id, dueAt);
   }

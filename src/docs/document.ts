@@ -35,6 +35,8 @@ export const documentInfo = {
     { name: "Posts" },
     { name: "Comments" },
     { name: "Likes" },
+    { name: "Notifications" },
+    { name: "Jobs" },
     { name: "Rooms", description: "Everything at once, over WebSocket or by long poll" },
     { name: "Statistics" },
     { name: "Operation" },

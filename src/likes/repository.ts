@@ -110,10 +110,10 @@ export function createLikesRepository(db: Db) {
       return row && { likeCount: row.likeCount, revision: row.revision };
     },
 
-    /** The post in whose room a like is told, and when its effects came due. */
+    /** The row, with the post in whose room the like is told. */
     async find(userId: number, target: LikeTarget) {
       const [row] = await db
-        .select({ id: likes.id, postId: likes.postId })
+        .select({ id: likes.id, postId: likes.postId, revision: likes.revision })
         .from(likes)
         .where(
           and(eq(likes.userId, userId), eq(likes.targetType, target.type), eq(likes.targetId, target.id)),

@@ -6,6 +6,7 @@ import type { Actor } from "../auth/actor.ts";
 import type { Background } from "../common/background.ts";
 import { AppError } from "../common/errors.ts";
 import type { PostCache, PostHold } from "../posts/cache.ts";
+import type { JobPublisher } from "../queue/publisher.ts";
 import type { RoomPublisher } from "../realtime/publisher.ts";
 import type { LikesRepository, LikeState } from "./repository.ts";
 import type { LikeTarget } from "./targets.ts";
@@ -14,6 +15,7 @@ type Deps = {
   repository: LikesRepository;
   cache: Pick<PostCache, "fence">;
   rooms: Pick<RoomPublisher, "publishCount">;
+  jobs: JobPublisher;
   background: Background;
   now: () => Date;
 };
@@ -26,8 +28,8 @@ const SWEEP_LIMIT = 100;
 
 export type LikesService = ReturnType<typeof createLikesService>;
 
-export function createLikesService({ repository, cache, rooms, background, now }: Deps) {
-  /** The effects of a change: the post's cache and the count in its room. Repeating them changes nothing. */
+export function createLikesService({ repository, cache, rooms, jobs, background, now }: Deps) {
+  /** The effects of a change: the post's cache, the count in its room, the job that notifies. Repeating them changes nothing. */
   async function deliverEffects(
     userId: number,
     target: LikeTarget,
@@ -48,6 +50,8 @@ export function createLikesService({ repository, cache, rooms, background, now }
         revision: state.revision,
       });
       if (delivery.status !== "done") return;
+      const queued = await jobs.publish("sync-notification", { source: "like", id: like.id }, like.revision);
+      if (queued.status !== "done") return;
     }
     await repository.settle(userId, target, dueAt);
   }

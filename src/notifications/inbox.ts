@@ -2,7 +2,7 @@
  * SQL of announcing: the lease of a reader, what is due to the reader, and that it is done.
  * @module
  */
-import { and, asc, eq, inArray, isNotNull, isNull, lte, max, or, type SQL, sql } from "drizzle-orm";
+import { and, asc, eq, isNotNull, isNull, lte, max, or, type SQL, sql } from "drizzle-orm";
 import { alias } from "drizzle-orm/mysql-core";
 import type { Db } from "../db/client.ts";
 import { retryOnDeadlock } from "../db/errors.ts";
@@ -78,7 +78,8 @@ export function createInboxRepository(db: Db) {
         .select({
           leasedUntil: notificationReaders.leasedUntil,
           wishes: notificationReaders.wishes,
-          unreadCount: sql`(select count(*) from ${notifications} unread where unread.user_id = ${readerId}
+          unreadCount:
+            sql`(select count(*) from ${notifications} as unread force index (notifications_unread) where unread.user_id = ${readerId}
             and unread.withdrawn_at is null and unread.is_read = false)`.mapWith(Number),
           row: notifications,
           people: behind.people,

@@ -54,7 +54,8 @@ export type NotificationsRepository = ReturnType<typeof createNotificationsRepos
 
 /** Each method is one statement unless it says otherwise. */
 export function createNotificationsRepository(db: Db) {
-  const select = () =>
+  // The index is named: the optimizer must not merge two of them and sort.
+  const select = (index: string) =>
     db
       .select({
         id: notifications.id,
@@ -68,7 +69,7 @@ export function createNotificationsRepository(db: Db) {
         isRead: notifications.isRead,
         createdAt: notifications.createdAt,
       })
-      .from(notifications)
+      .from(notifications, { forceIndex: index })
       .leftJoin(users, eq(users.id, notifications.actorId));
   type Row = Awaited<ReturnType<typeof select>>[number];
   const fromRow = ({ actorId, actorName, ...row }: Row) =>
@@ -77,7 +78,7 @@ export function createNotificationsRepository(db: Db) {
   return {
     /** Newest first, from below `beforeId`, without withdrawn ones. */
     async list(userId: number, limit: number, beforeId: number | undefined, unreadOnly: boolean) {
-      const rows = await select()
+      const rows = await select(unreadOnly ? "notifications_unread" : "notifications_user")
         .where(
           and(
             eq(notifications.userId, userId),
@@ -93,7 +94,7 @@ export function createNotificationsRepository(db: Db) {
 
     /** The reader's notification, unless it was withdrawn. */
     async find(userId: number, id: number) {
-      const [row] = await select()
+      const [row] = await select("PRIMARY")
         .where(
           and(eq(notifications.id, id), eq(notifications.userId, userId), isNull(notifications.withdrawnAt)),
         )
@@ -104,7 +105,7 @@ export function createNotificationsRepository(db: Db) {
     async countUnread(userId: number): Promise<number> {
       const [row] = await db
         .select({ count: sql`count(*)`.mapWith(Number) })
-        .from(notifications)
+        .from(notifications, { forceIndex: "notifications_unread" })
         .where(and(eq(notifications.userId, userId), unread));
       return row?.count ?? 0;
     },
@@ -129,7 +130,7 @@ export function createNotificationsRepository(db: Db) {
     /** Marks what is not newer than `upTo`, one statement for every 5,000 of them. @returns how many */
     async markReadUpTo(userId: number, upTo: number, now: Date): Promise<number> {
       const at = sqlTime(now);
-      for (let total = 0; ; ) {
+      for (let total = 0; ;) {
         const { rowsAffected } = await retryOnDeadlock(() =>
           db.execute(sql`
             update ${notifications} set is_read = true, dedupe_key = ${closedKey}, revision = revision + 1,
@@ -185,7 +186,7 @@ export function createNotificationsRepository(db: Db) {
       const key = targetKey(type, facts);
       const [row] = await db
         .select({ frames: notifications.frames })
-        .from(notifications)
+        .from(notifications, { forceIndex: "notifications_dedupe" })
         .where(
           and(
             eq(notifications.userId, facts.readerId),
@@ -249,7 +250,12 @@ export function createNotificationsRepository(db: Db) {
      * @param until the lease, milliseconds since the epoch
      * @param frames of the notification before, for one that has none itself
      */
-    async touch(source: Source, now: Date, until: number, frames: string): Promise<"leased" | "held" | "missing"> {
+    async touch(
+      source: Source,
+      now: Date,
+      until: number,
+      frames: string,
+    ): Promise<"leased" | "held" | "missing"> {
       const { table, stands } = sourceTable(source.type);
       const at = sqlTime(now);
       const result = await retryOnDeadlock(() =>

@@ -105,12 +105,13 @@ export function planRound({ rows, unreadCount: before }: Inbox, now: number): Ro
       to,
     })),
     events: [
-      ...outcomes.flatMap((outcome) => eventOf(outcome, unreadCount) ?? []),
+      // First: what is unread although it is not newer came after the reading.
       ...[...readTogether].map(([key, { readUpTo: upTo }]) => ({
         key,
         type: "notification_read" as const,
         data: { upTo, unreadCount },
       })),
+      ...outcomes.flatMap((outcome) => eventOf(outcome, unreadCount) ?? []),
     ],
     settled: outcomes.map(({ row, state, frame, heldUntil }) => ({
       id: row.id,
@@ -173,22 +174,17 @@ function readFrames(column: string): number[] {
 function eventOf({ row, state, frame }: Outcome, unreadCount: number): UserEvent | undefined {
   // A key for each state, so that telling it twice is telling it once.
   const key = `notification:${row.id}:${state.revision}`;
-  switch (frame) {
-    case "notify": {
-      const { username = null } = row.lastActor ?? {};
-      const notification = toNotification({
-        ...row,
-        actor: username === null ? null : { id: state.actorId, username },
-        actorCount: state.actorCount,
-      });
-      return { key, type: "notify_user", data: { notification, unreadCount } };
-    }
-    case "withdraw":
-    case "read":
-      return { key, type: "notification_read", data: { ids: [row.id], unreadCount } };
-    case null:
-      return undefined;
+  if (frame === null) return undefined;
+  if (frame !== "notify") {
+    return { key, type: "notification_read", data: { ids: [row.id], unreadCount } };
   }
+  const { username = null } = row.lastActor ?? {};
+  const notification = toNotification({
+    ...row,
+    actor: username === null ? null : { id: state.actorId, username },
+    actorCount: state.actorCount,
+  });
+  return { key, type: "notify_user", data: { notification, unreadCount } };
 }
 
 function readTogetherKey(readUpTo: number, at: Date): string {

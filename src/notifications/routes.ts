@@ -54,7 +54,10 @@ const markRead = createRoute({
   security: bearerAuth,
   middleware: userWrite,
   request: { params: z.object({ id: idSchema }) },
-  responses: { 200: jsonResponse(notificationSchema, "The notification"), ...problems(404, 422) },
+  responses: {
+    200: jsonResponse(notificationSchema, "The notification"),
+    ...problems(400, 404, 413, 415, 422),
+  },
 });
 
 const markAllRead = createRoute({

@@ -107,7 +107,7 @@ export function createNotificationsService({ repository, announcer, cursors, bac
     },
 
     /** Tells what stayed due, and frames that were held back. @returns how many readers there were */
-    sweep: announcer.sweep,
+    sweep: () => announcer.sweep(),
 
     /** Deletes what was read, or withdrawn, long ago. @returns how many notifications */
     async deleteOld(): Promise<number> {

@@ -64,6 +64,8 @@ function fromRow(row: SummaryRow): Omit<Post, "content"> {
   };
 }
 
+/** The newest posts compete; older ones have decayed to nothing. Bounds the ranking at any size of the forum. */
+const RANKING_CANDIDATES = 2_000;
 /** Bounds the rows that a run looks at; the job runs every hour. */
 const FORGET_WINDOW_MS = 86_400_000;
 
@@ -195,6 +197,43 @@ export function createPostsRepository(db: Db) {
         )
         .orderBy(desc(posts.id))
         .limit(limit);
+      return rows.map((row) => toSummary(row, viewerId));
+    },
+
+    /**
+     * The best of a board's newest posts, or of all, by a score that decays with time: at age h hours
+     * (views + 5 likes + 10 comments + 1) / (h + 2)^1.5, in the manner of Hacker News. Comments weigh most, because they
+     * take most effort; ties go to the newer post.
+     */
+    async listRanked(filter: PostFilter, limit: number, now: Date, viewerId: number | null) {
+      const seconds = Math.floor(now.getTime() / 1000);
+      const candidates = db
+        .select({
+          id: posts.id,
+          score:
+            sql<number>`(${posts.viewCount} + 5 * ${posts.likeCount} + 10 * ${posts.commentCount} + 1) / pow(greatest(${seconds} - unix_timestamp(${posts.createdAt}), 0) / 3600 + 2, 1.5)`.as(
+              "score",
+            ),
+        })
+        .from(posts, { forceIndex: listIndex(filter) })
+        .where(
+          and(
+            isNull(posts.deletedAt),
+            filter.boardId === undefined ? undefined : eq(posts.boardId, filter.boardId),
+          ),
+        )
+        .orderBy(desc(posts.id))
+        .limit(RANKING_CANDIDATES)
+        .as("candidates");
+      const ranked = db
+        .select({ id: candidates.id, score: candidates.score })
+        .from(candidates)
+        .orderBy(desc(candidates.score), desc(candidates.id))
+        .limit(limit)
+        .as("ranked");
+      const rows = await selectSummaries(viewerId, "PRIMARY")
+        .innerJoin(ranked, eq(ranked.id, posts.id))
+        .orderBy(desc(ranked.score), desc(posts.id));
       return rows.map((row) => toSummary(row, viewerId));
     },
 

@@ -13,6 +13,7 @@ import { AppError, fieldError } from "../common/errors.ts";
 import type { IdempotencyClaim } from "../common/idempotency.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
 import { excerptOf } from "../common/text.ts";
+import type { JobPublisher } from "../queue/publisher.ts";
 import type { Delivery, RoomPublisher } from "../realtime/publisher.ts";
 import { type CachedRead, FINAL_REVISION, type PostCache } from "./cache.ts";
 import type { PopularRankings } from "./popular.ts";
@@ -25,6 +26,7 @@ type Deps = {
   popular: PopularRankings;
   boards: BoardReferences;
   rooms: Pick<RoomPublisher, "publishToPost" | "deletePost">;
+  jobs: JobPublisher;
   cursors: CursorCodec;
   background: Background;
   now: () => Date;
@@ -39,7 +41,7 @@ const IDEMPOTENCY_HOURS = 48;
 export type PostsService = ReturnType<typeof createPostsService>;
 
 export function createPostsService(deps: Deps) {
-  const { repository, cache, popular, boards, rooms, cursors, background, now } = deps;
+  const { repository, cache, popular, boards, rooms, jobs, cursors, background, now } = deps;
 
   /** Redis away: the database answers, and the view does not count. */
   async function readCache(id: number, viewer: string | null): Promise<CachedRead | null> {
@@ -60,10 +62,15 @@ export function createPostsService(deps: Deps) {
     ]);
   }
 
-  /** The effects of a write: board's count, cache, room. Repeating them changes nothing. */
+  /** The effects of a write: board's count, cache, room, the job that takes notifications back. Repeating them changes nothing. */
   async function deliverEffects(id: number, revision: number, post: Post | null, dueAt: Date): Promise<void> {
     await Promise.all([cache.fence(id, revision), repository.count(id)]);
-    if ((await tellRoom(id, post)).status === "done") await repository.settle(id, dueAt);
+    if ((await tellRoom(id, post)).status !== "done") return;
+    if (!post) {
+      const queued = await jobs.publish("sync-notification", { source: "post", id }, "deleted");
+      if (queued.status !== "done") return;
+    }
+    await repository.settle(id, dueAt);
   }
 
   /** Takes what is cached away before the answer; the rest of the effects follow after it. */
@@ -134,9 +141,7 @@ export function createPostsService(deps: Deps) {
       actor: Actor | null,
       { limit, boardId }: { limit: number; boardId?: number | undefined },
     ): Promise<Page<ForReader<PostSummary>>> {
-      const ids = (await popular.get(boardId ?? "all")).slice(0, limit);
-      const rows = new Map((await repository.listByIds(ids, actor?.id ?? null)).map((row) => [row.id, row]));
-      return { items: ids.flatMap((id) => rows.get(id) ?? []), nextCursor: null };
+      return { items: await popular.list(boardId ?? "all", limit, actor?.id ?? null), nextCursor: null };
     },
 
     /** @throws AppError `validation_failed` when there is no such board. One statement, beside a Redis call. */

@@ -88,7 +88,7 @@ function deduplicationId(name: JobName, payload: object, occasion: string | numb
 
 /** The SDK takes no signal: after `timeoutMs` its call is left to itself. */
 async function within<T>(timeoutMs: number, call: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer = 0;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       reject(new Error(`QStash did not answer within ${timeoutMs} ms`));

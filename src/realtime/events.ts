@@ -171,24 +171,27 @@ const error = z.object({
 });
 
 /** A frame of the log: what is replayed. */
-export const eventFrameSchema = z.discriminatedUnion("type", events).meta({ id: "RoomEventFrame" });
+export const eventFrameSchema = z.discriminatedUnion("type", events);
 /** What a long poll answers with. */
 export const polledFrameSchema = z
   .discriminatedUnion("type", [ready, ...events])
   .meta({ id: "RoomPolledFrame" });
 /** Whatever a room may send. */
-export const serverFrameSchema = z
-  .discriminatedUnion("type", [ready, ...events, presence, typing, pong, error])
-  .meta({ id: "RoomServerFrame" });
+export const serverFrameSchema = z.discriminatedUnion("type", [
+  ready,
+  ...events,
+  presence,
+  typing,
+  pong,
+  error,
+]);
 
 /** Whatever a client may send. */
-export const clientFrameSchema = z
-  .discriminatedUnion("type", [
-    z.strictObject({ type: z.literal("ping") }),
-    z.strictObject({ type: z.literal("auth"), token: z.string().min(1) }),
-    z.strictObject({ type: z.literal("typing") }),
-  ])
-  .meta({ id: "RoomClientFrame" });
+export const clientFrameSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("ping") }),
+  z.strictObject({ type: z.literal("auth"), token: z.string().min(1) }),
+  z.strictObject({ type: z.literal("typing") }),
+]);
 
 export type EventFrame = z.infer<typeof eventFrameSchema>;
 export type PolledFrame = z.infer<typeof polledFrameSchema>;

@@ -3,7 +3,7 @@
  * @module
  */
 import { createRoute, z } from "@hono/zod-openapi";
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler, TypedResponse } from "hono";
 import { createMiddleware } from "hono/factory";
 import { AppError, fieldError } from "../common/errors.ts";
 import type { AppEnv, SignedInEnv } from "../http/app-env.ts";
@@ -105,7 +105,7 @@ const joinRoom = createRoute({
   summary: "Enter a room (WebSocket)",
   description: [
     `Needs \`Upgrade: websocket\`. Browsers send the access token as the subprotocol pair \`${SUBPROTOCOL}\`, \`${BEARER_PROTOCOL_PREFIX}<token>\` and are answered with \`${SUBPROTOCOL}\` alone; others may send it as \`Authorization\`.`,
-    "The room sends `RoomServerFrame`, the first is `ready`; the client may send `RoomClientFrame`.",
+    "The first frame is `ready`. All frames, the room's and the client's (`ping`, `auth`, `typing`), are described under status 101.",
     "With `epoch` and `after` every event after that one follows `ready` (`resume` is `replayed`), unless the log no longer reaches back (`resync`).",
     "Closing codes: 4401 the token ran out or was revoked, 4403 an `auth` frame with the token of somebody else, 4404 the post is gone, 4429 over 50 frames in 10 s, 4503 the room is full, 1009 a frame over 4 KiB.",
   ].join("\n\n"),
@@ -117,7 +117,10 @@ const joinRoom = createRoute({
   ],
   request: { params, query: positionQuerySchema },
   responses: {
-    101: { description: "The connection speaks WebSocket from here on" },
+    101: jsonResponse(
+      z.union([serverFrameSchema, clientFrameSchema]),
+      "The connection speaks WebSocket from here on: these are its frames, from the room and from the client",
+    ),
     ...problems(401, 403, 404, 422, 426),
   },
 });
@@ -138,22 +141,14 @@ const pollRoom = createRoute({
   },
 });
 
-const router = newRouter();
-router.openAPIRegistry.register("RoomServerFrame", serverFrameSchema);
-router.openAPIRegistry.register("RoomClientFrame", clientFrameSchema);
-
-export const roomRoutes = router
+export const roomRoutes = newRouter()
   .openapi(joinRoom, async (c) => {
     const room = namedRoom(c.req.valid("param").room);
     const position = positionOf(c.req.valid("query"));
     const { services, visitor } = c.var;
     await Promise.all([c.var.admission, services.rooms.requireAccess(visitor.actor, room)]);
     const webSocket = await services.rooms.join(visitor, room, position);
-    return new Response(null, {
-      status: 101,
-      webSocket,
-      headers: offeredProtocols(c).includes(SUBPROTOCOL) ? { "sec-websocket-protocol": SUBPROTOCOL } : {},
-    });
+    return upgraded(webSocket, offeredProtocols(c).includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined);
   })
   .openapi(pollRoom, async (c) => {
     const room = namedRoom(c.req.valid("param").room);
@@ -164,6 +159,13 @@ export const roomRoutes = router
     c.header("cache-control", "no-store");
     return c.json({ frames }, 200);
   });
+
+/** The answer that hands the connection over. A cast: what follows are frames, which no type of Hono's knows. */
+function upgraded(webSocket: WebSocket, protocol?: string): Response & TypedResponse<never, 101, "json"> {
+  const headers: HeadersInit = protocol === undefined ? {} : { "sec-websocket-protocol": protocol };
+  return new Response(null, { status: 101, webSocket, headers }) as Response &
+    TypedResponse<never, 101, "json">;
+}
 
 function offeredProtocols(c: Context): string[] {
   return (c.req.header("sec-websocket-protocol") ?? "").split(",").map((protocol) => protocol.trim());
