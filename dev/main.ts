@@ -5,35 +5,41 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { sleep } from "./cloud/child.ts";
-import { type Cloud, deathProblem, startCloud } from "./cloud/cloud.ts";
+import { readConfig } from "../src/env.ts";
+import { type Cloud, startCloud } from "./cloud/cloud.ts";
+import { cronTriggers, fireCronTriggers } from "./cloud/cron.ts";
 import { migrate } from "./cloud/migrate.ts";
-import { claimPort, PORT_SETTINGS, portsFromEnvironment } from "./cloud/ports.ts";
+import { OWN_SERVER_SETTINGS, ownServers } from "./cloud/own-servers.ts";
+import { claimPort, loopbackHosts, PORT_SETTINGS, portsFromEnvironment } from "./cloud/ports.ts";
 import { CloudProblem } from "./cloud/problem.ts";
-import { workerSettings } from "./cloud/settings.ts";
-import { fireCronTriggers, startWorker, workerHealth } from "./cloud/worker.ts";
+import { CHOICES, readChoices, workerSettings } from "./cloud/settings.ts";
+import { stopSignal, Stopped } from "./cloud/stop-signal.ts";
+import { describeCloud } from "./cloud/table.ts";
+import { serveWorker, WRANGLER_CONFIG } from "./cloud/worker.ts";
 import { seedDemo } from "./seed/demo.ts";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 
 const HELP = `npm run dev -- [--reset] [--help]
 
 Starts a private database, a private Redis, the PlanetScale, Upstash and QStash gateways and the Worker.
-Ctrl-C stops all of it; the data stays for the next start.
+Ctrl-C stops all of it; the data stays for the next start. dev/README.md tells more.
 
-  --reset   start clean: deletes the data folder's content first
+  --reset   start clean: deletes all data first
 
 Environment:
-  LIVEFORUM_DATA_DIR    data folder, default .local/dev in the checkout
-${Object.values(PORT_SETTINGS)
-  .map(({ variable, fallback, title }) => `  ${variable.padEnd(26)}port of ${title}, default ${fallback}`)
-  .join("\n")}
-  LIVEFORUM_MYSQL_URL   use this database (mysql://user:password@host:port/database) instead of a private one
-  LIVEFORUM_REDIS_URL   use this Redis (redis://…) instead of a private one
-`;
-
-const BCRYPT_COST = 10;
-const READY_TIMEOUT_MS = 90_000;
-/** Origins of front ends in development: Next.js and Vite. */
-const CORS_ORIGINS = ["http://localhost:3000", "http://localhost:5173"];
+${helpLines([
+  ["LIVEFORUM_DATA_DIR", "data folder, default .local/dev in the checkout"],
+  ...Object.values(PORT_SETTINGS).map(({ variable, fallback, title }): [string, string] => [
+    variable,
+    `port of ${title}, default ${fallback}`,
+  ]),
+  ...Object.entries(OWN_SERVER_SETTINGS),
+  ...Object.entries(CHOICES).map(([name, fallback]): [string, string] => [
+    name,
+    `setting of the Worker${fallback === "" ? "" : `, default ${fallback}`}`,
+  ]),
+])}`;
 
 async function main(): Promise<void> {
   const { reset, help } = flags();
@@ -41,117 +47,84 @@ async function main(): Promise<void> {
     console.log(HELP);
     return;
   }
-  const stop = stopSignal();
-  const startedAt = Date.now();
-  const dataDir =
-    process.env.LIVEFORUM_DATA_DIR ?? join(dirname(fileURLToPath(import.meta.url)), "../.local/dev");
+  const startedAt = performance.now();
+  const signal = stopSignal(log);
+  const own = ownServers(process.env);
   const ports = portsFromEnvironment(process.env);
-  const cloud = await startCloud({ dataDir, ports, qstashSpeed: 1, reset, log, signal: stop.signal });
+  const choices = readChoices(process.env);
+  const cloud = await startCloud({
+    dataDir: process.env.LIVEFORUM_DATA_DIR || join(ROOT, ".local/dev"),
+    ports,
+    own,
+    qstashSpeed: 1,
+    reset,
+    log,
+    signal,
+  });
   let stopCron = (): void => {};
   try {
-    const port = await claimPort("worker", ports.worker);
+    const hosts = await loopbackHosts();
+    const port = await claimPort("worker", ports.worker, hosts);
     const url = `http://localhost:${port}`;
-    const settings = workerSettings(cloud.secrets, {
-      planetscaleUrl: cloud.planetscaleUrl,
-      upstashUrl: cloud.upstashUrl,
-      qstashUrl: cloud.qstashUrl,
-      publicUrl: url,
-      corsOrigins: CORS_ORIGINS,
-      rateLimitScale: 1,
-      bcryptCost: BCRYPT_COST,
-    });
-    const databaseUrl = settings.DATABASE_URL ?? "";
-    await stop.orElse(migrate(databaseUrl));
-    await stop.orElse(seedDemo(databaseUrl, BCRYPT_COST));
-    await stop.orElse(runWorker(cloud, port, settings, stop.signal));
+    const settings = workerSettings(
+      cloud.secrets,
+      {
+        planetscaleUrl: cloud.planetscaleUrl,
+        upstashUrl: cloud.upstashUrl,
+        qstashUrl: cloud.qstashUrl,
+        publicUrl: url,
+      },
+      choices,
+    );
+    const { bcryptCost } = checked(settings);
+    const orEnd = endOf(cloud, signal);
+    await orEnd(prepareDatabase(settings.DATABASE_URL, bcryptCost));
+    await orEnd(serveWorker(cloud, url, { port, hosts, settings, print: console.log, log, signal }));
     cloud.folder.announce(url);
-    printTable(url, cloud);
+    console.log(`\n${describeCloud(cloud, url, own)}\n`);
     console.log(`ready ${url}`);
-    log(`(after ${((Date.now() - startedAt) / 1000).toFixed(1)} s; Ctrl-C stops everything)`);
-    stopCron = fireCronTriggers(url, log);
-    const death = await stop.orElse(cloud.died);
-    throw deathProblem(death);
+    log(`after ${((performance.now() - startedAt) / 1_000).toFixed(1)} s; Ctrl-C stops everything`);
+    stopCron = fireCronTriggers(url, cronTriggers(WRANGLER_CONFIG), log);
+    await orEnd(new Promise<never>(() => {}));
   } finally {
     stopCron();
     await cloud.close();
   }
 }
 
-async function runWorker(
-  cloud: Cloud,
-  port: number,
-  settings: Record<string, string>,
-  signal: AbortSignal,
-): Promise<void> {
-  const worker = startWorker(cloud.folder, port, settings, (line) => {
-    if (line.trim() !== "" && !isNoise(line)) console.log(line);
-  });
-  cloud.watch(worker);
-  const deadline = Date.now() + READY_TIMEOUT_MS;
-  let dead: CloudProblem | undefined;
-  void cloud.died.then((death) => {
-    dead = deathProblem(death);
-  });
-  for (;;) {
-    const health = await workerHealth(`http://localhost:${port}`);
-    if (health === "ok") return;
-    signal.throwIfAborted();
-    if (dead) throw dead;
-    if (Date.now() > deadline) {
-      throw new CloudProblem(
-        health === undefined
-          ? "The Worker does not answer"
-          : `The Worker answers, but its health is "${health}"`,
-        "Read its log below; if a change broke it, mend it and start again",
-        worker.lastLines(),
-      );
-    }
-    await sleep(150);
+/** @returns a function that gives the outcome of some work, or throws the reason for the cloud's end if that comes first */
+function endOf(cloud: Cloud, signal: AbortSignal): <T>(work: Promise<T>) => Promise<T> {
+  const end = Promise.withResolvers<never>();
+  const stop = (): void => end.reject(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  void cloud.failed.then(end.reject);
+  // It may come while nothing is awaited.
+  end.promise.catch(() => {});
+  return (work) => Promise.race([work, end.promise]);
+}
+
+/** Tables, and in an empty database the demo forum. @throws {CloudProblem} */
+async function prepareDatabase(databaseUrl: string, bcryptCost: number): Promise<void> {
+  try {
+    await migrate(databaseUrl);
+    await seedDemo(databaseUrl, bcryptCost);
+  } catch (error) {
+    let cause = error;
+    while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause;
+    throw new CloudProblem(
+      `The database refuses the migrations or the demo data: ${cause instanceof Error ? cause.message : String(cause)}`,
+      "If it was made by another version of this checkout, `npm run dev -- --reset` starts clean",
+    );
   }
 }
 
-/** What wrangler says that is no news here: it cannot reach Cloudflare, and crons are fired by this program. */
-function isNoise(line: string): boolean {
-  return /Request\.cf|workers\.cloudflare\.com|GetAddrInfoReqWrap|Scheduled Workers are not automatically|manually trigger a scheduled|cdn-cgi\/local\/scheduled|test-cron-triggers-locally|^\[wrangler:info\] (?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) |^\s*(?:env\.|at )|^Binding|^Your Worker has access|^Using secrets defined|^\[custom build\]/.test(
-    line,
-  );
-}
-
-function printTable(url: string, cloud: Cloud): void {
-  const { mysql, secrets } = cloud;
-  const rows: [string, string, string][] = [
-    ["API", url, ""],
-    ["Documentation", `${url}/api/docs`, ""],
-    ["Demo admin", "admin@liveforum.local", "liveforum-admin"],
-    [
-      "Database",
-      `mysql://${mysql.host}:${mysql.port}/${mysql.database}`,
-      `${mysql.user} / ${mysql.password}`,
-    ],
-    ["Redis", cloud.redisUrl.replace(/\/\/[^@]*@/, "//"), new URL(cloud.redisUrl).password || "no password"],
-    ["PlanetScale gateway", cloud.planetscaleUrl, `${secrets.databaseUser} / ${secrets.databasePassword}`],
-    ["Upstash gateway", cloud.upstashUrl, `token ${secrets.upstashToken}`],
-    ["QStash gateway", cloud.qstashUrl, `token ${secrets.qstashToken}`],
-    ["Data and logs", cloud.folder.path, ""],
-  ];
-  const header: [string, string, string] = ["What", "Where", "Credentials"];
-  const widths = [0, 1].map((column) =>
-    Math.max(...[header, ...rows].map((row) => (row[column] ?? "").length)),
-  );
-  const line = (row: string[]): string =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd();
-  console.log(
-    [
-      "",
-      line(header),
-      line(widths.map((width) => "-".repeat(width)).concat("-----------")),
-      ...rows.map(line),
-      "",
-    ].join("\n"),
-  );
+/** @throws {CloudProblem} when the Worker would refuse these settings */
+function checked(settings: Record<string, string>): { bcryptCost: number } {
+  const result = readConfig(settings);
+  if (result.ok) return { bcryptCost: result.config.BCRYPT_COST };
+  const [[name, reason] = ["", ""]] = Object.entries(result.problems);
+  throw new CloudProblem(`The setting ${name} is wrong: ${String(reason)}`, "Correct it in the environment");
 }
 
 function flags(): { reset: boolean; help: boolean } {
@@ -166,28 +139,9 @@ function flags(): { reset: boolean; help: boolean } {
   }
 }
 
-/** Ctrl-C, SIGTERM and a closed terminal ask to stop; a second one ends this program at once. */
-function stopSignal() {
-  const controller = new AbortController();
-  const stopped = new Promise<never>((_, reject) => {
-    controller.signal.addEventListener("abort", () => reject(new Stopped()), { once: true });
-  });
-  stopped.catch(() => undefined);
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(name, () => {
-      if (controller.signal.aborted) process.exit(130);
-      log("stopping (again to force)");
-      controller.abort(new Stopped());
-    });
-  }
-  return {
-    signal: controller.signal,
-    /** The work's outcome, or `Stopped`. */
-    orElse: <T>(work: Promise<T>): Promise<T> => Promise.race([work, stopped]),
-  };
+function helpLines(lines: readonly [string, string][]): string {
+  return lines.map(([name, text]) => `  ${name.padEnd(28)}${text}\n`).join("");
 }
-
-class Stopped extends Error {}
 
 function log(line: string): void {
   console.log(`[dev] ${line}`);

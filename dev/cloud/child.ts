@@ -6,8 +6,10 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { stripVTControlCharacters } from "node:util";
+import { systemEnvironment } from "./environment.ts";
 import { CloudProblem } from "./problem.ts";
-import { groupAlive, type ProcessLedger, signalGroup } from "./processes.ts";
+import { groupAlive, type ProcessLedger, signalGroup, ZOMBIE_GRACE_MS } from "./processes.ts";
 
 export type ChildOptions = {
   /** How messages call it, for example `MariaDB`. */
@@ -19,12 +21,12 @@ export type ChildOptions = {
   cwd?: string;
   /** Read as its standard input, which is empty without. */
   stdinFile?: string;
-  /** The whole environment; defaults to this program's. */
+  /** The whole environment; defaults to `systemEnvironment()`. */
   env?: NodeJS.ProcessEnv;
-  /** Truncated at each start. */
+  /** Truncated at each start; without colours. */
   logFile: string;
   ledger: ProcessLedger;
-  /** Sees each line of output, both streams. */
+  /** Sees each line of output, both streams, as it was written. */
   onLine?: (line: string) => void;
 };
 
@@ -34,7 +36,7 @@ export type ChildExit = { code: number | null; signal: NodeJS.Signals | null; er
 export type Child = {
   name: string;
   pid: number | undefined;
-  /** Never rejects. */
+  /** Resolves when it has ended and its output has been read. Never rejects. */
   exited: Promise<ChildExit>;
   /** True from the end of the process on. */
   ended: () => boolean;
@@ -45,6 +47,8 @@ export type Child = {
 };
 
 const KEPT_LINES = 20;
+/** Descendants may hold the output open for ever: how long its end is waited for after the child's. */
+const OUTPUT_GRACE_MS = 300;
 
 /** Starts a program in its own process group, out of reach of the terminal's Ctrl-C, and writes it into the ledger. */
 export function startChild(options: ChildOptions): Child {
@@ -52,9 +56,10 @@ export function startChild(options: ChildOptions): Child {
   const lines: string[] = [];
   let open = true;
   const take = (line: string): void => {
-    lines.push(line);
+    const plain = stripVTControlCharacters(line);
+    lines.push(plain);
     if (lines.length > KEPT_LINES) lines.shift();
-    if (open) writeSync(log, `${line}\n`);
+    if (open) appendTo(log, plain);
     options.onLine?.(line);
   };
 
@@ -62,7 +67,7 @@ export function startChild(options: ChildOptions): Child {
   const spawned = spawn(options.command, options.args, {
     argv0: options.argv0 ?? options.command,
     cwd: options.cwd,
-    env: options.env,
+    env: options.env ?? systemEnvironment(),
     stdio: [input ?? "ignore", "pipe", "pipe"],
     detached: process.platform !== "win32",
     windowsHide: true,
@@ -79,7 +84,11 @@ export function startChild(options: ChildOptions): Child {
       ended = true;
       // A child can die and leave its own children (wrangler its runtime): none may survive it.
       if (pid !== undefined && groupAlive(pid)) signalGroup(pid, "SIGTERM");
-      resolve(exit);
+      const timer = setTimeout(() => resolve(exit), OUTPUT_GRACE_MS);
+      spawned.once("close", () => {
+        clearTimeout(timer);
+        resolve(exit);
+      });
     };
     spawned.once("error", (error) => finish({ code: null, signal: null, error }));
     spawned.once("exit", (code, signal) => finish({ code, signal }));
@@ -99,10 +108,10 @@ export function startChild(options: ChildOptions): Child {
       if (pid === undefined) return;
       if (!ended) signalGroup(pid, "SIGTERM");
       const deadline = Date.now() + graceMs;
-      // Descendants that nobody reaps stay visible as zombies: after the child itself they get one second.
+      // Descendants that nobody reaps stay visible: after the child itself they get a second, not the whole grace.
       let zombieDeadline = Infinity;
       while (!ended || groupAlive(pid)) {
-        if (ended && zombieDeadline === Infinity) zombieDeadline = Date.now() + 1_000;
+        if (ended && zombieDeadline === Infinity) zombieDeadline = Date.now() + ZOMBIE_GRACE_MS;
         if (Date.now() > Math.min(deadline, zombieDeadline)) {
           signalGroup(pid, "SIGKILL");
           break;
@@ -132,7 +141,7 @@ export async function waitUntilReady(
     if (Date.now() > deadline) {
       throw new CloudProblem(
         `${child.name} did not become ready within ${timeoutMs / 1_000} s`,
-        "Read its log below and try again",
+        "Its last log lines are above; try again",
         child.lastLines(),
       );
     }
@@ -146,10 +155,19 @@ export function describeExit(exit: ChildExit): string {
   return exit.signal ? `was killed by ${exit.signal}` : `exited with code ${exit.code}`;
 }
 
+/** A full disk is no reason to end what still works without its log. */
+function appendTo(log: number, line: string): void {
+  try {
+    writeSync(log, `${line}\n`);
+  } catch {
+    // The line is still kept in memory and shown.
+  }
+}
+
 function diedAtStart(child: Child, exit: ChildExit): CloudProblem {
   return new CloudProblem(
     `${child.name} ${describeExit(exit)} while starting`,
-    "Its last log lines are below; if its data is damaged, `npm run dev -- --reset` starts clean",
+    "Its last log lines are above; if its data is damaged, `npm run dev -- --reset` starts clean",
     child.lastLines(),
   );
 }

@@ -2,19 +2,32 @@
  * A data folder of the local cloud. One program at a time owns it; what a killed owner left running is ended
  * by the next one, and by a watchdog at once.
  *
- * Layout: `lock.sqlite` and `owner.json` (who owns it), `processes.json` (what it started), `state.json` (how
- * far the first start came), `secrets.json`, `mysql/`, `redis/`, `qstash/`, `worker/`, `logs/`.
+ * Layout: `lock.sqlite` and `owner.json` (who owns it), `processes.json` (what it started), `secrets.json` and
+ * `worker.env` (credentials), `mysql/`, `redis/`, `qstash/` and `worker/` (data), `logs/`.
  * @module
  */
 import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import { systemEnvironment } from "./environment.ts";
 import { CloudProblem } from "./problem.ts";
 import { endProcesses, ProcessLedger, survivors } from "./processes.ts";
 
-const LOCK_FILES = ["lock.sqlite", "lock.sqlite-journal", "owner.json"];
+const LOCK_FILE = "lock.sqlite";
+/** What `wipe` deletes; a file that somebody else put into the folder stays. */
+const CONTENT = [
+  "processes.json",
+  "secrets.json",
+  "worker.env",
+  "mysql",
+  "redis",
+  "qstash",
+  "worker",
+  "logs",
+];
+const SQLITE_BUSY = 5;
 
 export type DataFolder = {
   /** Absolute path. */
@@ -28,16 +41,16 @@ export type DataFolder = {
   ended: string[];
   /** Lets whoever comes second name this owner, for example by its address. */
   announce: (description: string) => void;
-  /** Deletes everything in the folder except the lock. */
+  /** Deletes all data, credentials and logs. @throws {CloudProblem} when something cannot be deleted */
   wipe: () => void;
-  /** Gives the folder up; with `remove` also deletes it. */
+  /** Gives the folder up; `remove` also deletes it, by default when it was opened with `removeOnDeath`. */
   release: (options?: { remove?: boolean }) => void;
 };
 
 /**
  * Takes possession of a data folder, creating it if need be (mode 0700).
- * @param removeOnDeath the watchdog deletes the folder when this program dies without releasing it.
- * @throws {CloudProblem} when another program owns it or it cannot be written.
+ * @param removeOnDeath the folder goes with its owner, however that ends.
+ * @throws {CloudProblem} when another program owns it, it cannot be written, or it holds something else.
  */
 export async function openDataFolder(
   folder: string,
@@ -47,12 +60,15 @@ export async function openDataFolder(
   const file = (...parts: string[]): string => join(path, ...parts);
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (!existsSync(file(LOCK_FILE)) && readdirSync(path).length > 0) {
+      throw new CloudProblem(
+        `The folder ${path} holds other files, and no data of a local cloud`,
+        "Choose an empty or a new one with LIVEFORUM_DATA_DIR",
+      );
+    }
     mkdirSync(file("logs"), { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new CloudProblem(
-      `The data folder ${path} cannot be written (${(error as NodeJS.ErrnoException).code})`,
-      "Make it writable or choose another one with LIVEFORUM_DATA_DIR",
-    );
+    throw error instanceof CloudProblem ? error : notWritable(path, error);
   }
   const unlock = lock(path);
   try {
@@ -71,12 +87,14 @@ export async function openDataFolder(
       announce: (description) =>
         writeFileSync(file("owner.json"), JSON.stringify({ pid: process.pid, description }), { mode: 0o600 }),
       wipe: () => {
-        for (const name of readdirSync(path)) {
-          if (!LOCK_FILES.includes(name)) rmSync(file(name), { recursive: true, force: true });
+        try {
+          for (const name of CONTENT) rmSync(file(name), { recursive: true, force: true });
+        } catch (error) {
+          throw notWritable(path, error);
         }
         mkdirSync(file("logs"), { mode: 0o700 });
       },
-      release: ({ remove = false } = {}) => {
+      release: ({ remove = removeOnDeath } = {}) => {
         watchdog.dismiss();
         rmSync(processFile, { force: true });
         rmSync(file("owner.json"), { force: true });
@@ -87,16 +105,6 @@ export async function openDataFolder(
   } catch (error) {
     unlock();
     throw error;
-  }
-}
-
-/** True when a program owns the folder right now. */
-export function isOwned(folder: string): boolean {
-  try {
-    lock(folder)();
-    return false;
-  } catch {
-    return true;
   }
 }
 
@@ -129,24 +137,42 @@ export function writeJson(file: string, value: unknown): void {
  * lock is never stale. @returns the unlocking.
  */
 function lock(path: string): () => void {
-  const database = new DatabaseSync(join(path, "lock.sqlite"));
+  let database: DatabaseSync;
+  try {
+    database = new DatabaseSync(join(path, LOCK_FILE));
+  } catch (error) {
+    throw notWritable(path, error);
+  }
   try {
     database.exec("PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
-  } catch {
+  } catch (error) {
     database.close();
-    let owner: { pid?: number; description?: string } | undefined;
-    try {
-      owner = readJson(join(path, "owner.json"));
-    } catch {
-      // Being written at this moment: the refusal does without the name.
-    }
-    const who = owner?.description ?? (owner?.pid === undefined ? "" : `process ${owner.pid}`);
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw notWritable(path, error);
     throw new CloudProblem(
-      `A local cloud is already running on ${path}${who === "" ? "" : ` (${who})`}`,
+      `A local cloud is already running on ${path}${describeOwner(path)}`,
       "Stop that one first, or run a second one with its own LIVEFORUM_DATA_DIR and ports",
     );
   }
   return () => database.close();
+}
+
+function describeOwner(path: string): string {
+  try {
+    const owner = readJson<{ pid: number; description?: string }>(join(path, "owner.json"));
+    return owner ? ` (${owner.description ?? `process ${owner.pid}`})` : "";
+  } catch {
+    // Being written at this moment: the refusal does without the name.
+    return "";
+  }
+}
+
+function notWritable(path: string, error: unknown): CloudProblem {
+  const { code, message } = error as NodeJS.ErrnoException & { errstr?: string };
+  const reason = code === undefined || code === "ERR_SQLITE_ERROR" ? message : code;
+  return new CloudProblem(
+    `The data folder ${path} cannot be written (${reason})`,
+    "Make it writable or choose another one with LIVEFORUM_DATA_DIR",
+  );
 }
 
 /** Starts the program that ends all recorded processes as soon as this one is gone, even by `kill -9`. */
@@ -156,6 +182,7 @@ function startWatchdog(path: string, removeOnDeath: boolean): { dismiss: () => v
     process.execPath,
     [script, path, String(process.pid), ...(removeOnDeath ? ["--remove"] : [])],
     {
+      env: systemEnvironment(),
       stdio: ["pipe", "ignore", "ignore"],
       detached: true,
       windowsHide: true,

@@ -3,137 +3,139 @@
  * that needs no question, else in Docker.
  * @module
  */
-import { spawnSync } from "node:child_process";
-import { findMysql, findRedis, type MysqlProgram, type RedisProgram, searchFolders } from "./find-servers.ts";
+import {
+  type FoundServers,
+  type MysqlProgram,
+  OLDEST_REDIS_MAJOR,
+  type RedisProgram,
+} from "./find-servers.ts";
+import type { Machine } from "./machine.ts";
 import { CloudProblem } from "./problem.ts";
 
-/** What can be asked of the machine; injected by tests. */
-export type Machine = {
-  env: NodeJS.ProcessEnv;
-  platform: NodeJS.Platform;
-  isRoot: boolean;
-  /** Runs a command to its end; `ok` is false when it is missing or failed. */
-  run: (command: string, args: string[], options?: { show?: boolean }) => { ok: boolean; output: string };
-  log: (line: string) => void;
+type Wanted = { mysql: boolean; redis: boolean };
+
+/** What is to be started; undefined what was not wanted. */
+export type Servers = {
+  mysql: MysqlProgram | "docker" | undefined;
+  redis: RedisProgram | "docker" | undefined;
 };
 
-export type Servers = { mysql: MysqlProgram | "docker"; redis: RedisProgram | "docker" };
+const INSTALL_TIMEOUT_MS = 300_000;
+const REMEDY =
+  "Install MariaDB (or MySQL 8) and Redis 7 (or Valkey), or start Docker, or use your own servers with LIVEFORUM_MYSQL_URL=mysql://user:password@host:port/database and LIVEFORUM_REDIS_URL=redis://:password@host:port";
 
-const OWN_SERVERS =
-  "Install MariaDB (or MySQL 8) and Redis (or Valkey), start Docker, or use your own servers with LIVEFORUM_MYSQL_URL=mysql://user:password@host/database and LIVEFORUM_REDIS_URL=redis://…";
+/**
+ * Finds or installs the servers; installing takes from ten seconds to a few minutes.
+ * @param wanted what is not served by one's own servers
+ * @throws {CloudProblem} naming the ways to provide them
+ */
+export async function ensureServers(machine: Machine, wanted: Wanted): Promise<Servers> {
+  if (!wanted.mysql && !wanted.redis) return { mysql: undefined, redis: undefined };
+  let found = machine.findServers();
+  const lacks = lackOf(wanted, found);
+  if ((lacks.mysql || lacks.redis) && (await install(machine, lacks))) found = machine.findServers();
 
-/** The machine that this program runs on. */
-export function thisMachine(log: (line: string) => void): Machine {
+  const still = lackOf(wanted, found);
+  if ((still.mysql || still.redis) && !(await hasDocker(machine))) throw missing(still, found.tooOld);
   return {
-    env: process.env,
-    platform: process.platform,
-    isRoot: process.getuid?.() === 0,
-    run(command, args, { show = false } = {}) {
-      const result = spawnSync(command, args, {
-        encoding: "utf8",
-        stdio: ["ignore", "pipe", show ? "inherit" : "pipe"],
-        timeout: 300_000,
-        windowsHide: true,
-        env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-      });
-      return { ok: result.error === undefined && result.status === 0, output: result.stdout ?? "" };
-    },
-    log,
+    mysql: still.mysql ? "docker" : wanted.mysql ? found.mysql : undefined,
+    redis: still.redis ? "docker" : wanted.redis ? found.redis : undefined,
   };
 }
 
-/**
- * Finds or installs the servers. @param wanted what is not served by one's own servers
- * @throws {CloudProblem} naming the ways to provide them
- */
-export function ensureServers(
-  machine: Machine,
-  wanted: { mysql: boolean; redis: boolean },
-): Partial<Servers> {
-  const look = () => {
-    const folders = searchFolders(machine.env);
-    return {
-      mysql: wanted.mysql ? findMysql(folders) : undefined,
-      redis: wanted.redis ? findRedis(folders) : undefined,
-    };
-  };
-  let found = look();
-  const missing = () => ({ mysql: wanted.mysql && !found.mysql, redis: wanted.redis && !found.redis });
-  const lacks = missing();
-  if ((lacks.mysql || lacks.redis) && install(machine, lacks)) found = look();
+function lackOf(wanted: Wanted, found: FoundServers): Wanted {
+  return { mysql: wanted.mysql && !found.mysql, redis: wanted.redis && !found.redis };
+}
 
-  const still = missing();
-  const servers: Partial<Servers> = {};
-  if (found.mysql) servers.mysql = found.mysql;
-  if (found.redis) servers.redis = found.redis;
-  if (still.mysql || still.redis) {
-    const names = [
-      ...(still.mysql ? ["MariaDB or MySQL"] : []),
-      ...(still.redis ? ["Redis or Valkey"] : []),
-    ].join(", ");
-    if (!machine.run("docker", ["info", "--format", "{{.ServerVersion}}"]).ok) {
-      throw new CloudProblem(
-        `No ${names} was found on this machine, and none could be installed`,
-        OWN_SERVERS,
-      );
-    }
-    if (still.mysql) servers.mysql = "docker";
-    if (still.redis) servers.redis = "docker";
-  }
-  return servers;
+async function hasDocker(machine: Machine): Promise<boolean> {
+  return (await machine.run("docker", ["info", "--format", "{{.ServerVersion}}"])).ok;
+}
+
+function missing(lacks: Wanted, tooOld: readonly string[]): CloudProblem {
+  const names = [
+    ...(lacks.mysql ? ["MariaDB or MySQL"] : []),
+    ...(lacks.redis ? [`Redis ${OLDEST_REDIS_MAJOR} or Valkey`] : []),
+  ].join(", no ");
+  const old = tooOld.length > 0 ? ` (too old: ${tooOld.join(", ")})` : "";
+  return new CloudProblem(`There is no ${names} on this machine${old}, and none could be installed`, REMEDY);
 }
 
 /** Installs with the system's package manager where that asks nothing. @returns whether something may have been installed */
-function install(machine: Machine, lacks: { mysql: boolean; redis: boolean }): boolean {
-  if (machine.platform === "linux" && machine.run("apt-get", ["--version"]).ok)
+async function install(machine: Machine, lacks: Wanted): Promise<boolean> {
+  if (machine.platform === "linux" && (await machine.run("apt-get", ["--version"])).ok) {
     return installWithApt(machine, lacks);
-  if (machine.run("brew", ["--version"]).ok) {
+  }
+  if (machine.platform !== "win32" && (await machine.run("brew", ["--version"])).ok) {
     const formulae = [...(lacks.mysql ? ["mariadb"] : []), ...(lacks.redis ? ["redis"] : [])];
     machine.log(`installing ${formulae.join(" and ")} with Homebrew (no service is started)`);
-    return machine.run("brew", ["install", "--quiet", ...formulae], { show: true }).ok;
+    await machine.run("brew", ["install", "--quiet", ...formulae], {
+      show: true,
+      timeoutMs: INSTALL_TIMEOUT_MS,
+    });
+    return true;
   }
   return false;
 }
 
 /** Server-only packages: they hold the program without a system service, and touch none that runs. */
-function installWithApt(machine: Machine, lacks: { mysql: boolean; redis: boolean }): boolean {
-  const sudo = machine.isRoot ? [] : ["sudo", "-n"];
-  const apt = (args: string[], show = false) => {
-    const [command = "", ...rest] = [...sudo, ...args];
-    return machine.run(command, rest, { show });
-  };
-  if (!machine.isRoot && !apt(["true"]).ok) return false;
-  const choose = (names: string[]) => names.find((name) => hasCandidate(machine, name));
-  const packages = () => [
-    ...(lacks.mysql
-      ? [
-          choose([
-            "mariadb-server-core",
-            "mariadb-server-core-10.6",
-            "mysql-server-core-8.0",
-            "mariadb-server-core-10.5",
-          ]),
-        ]
-      : []),
-    // Holds redis-check-rdb, which is the server under another name; the package redis-server would start a service.
-    ...(lacks.redis ? [choose(["redis-tools", "valkey-tools"])] : []),
+const MYSQL_PACKAGES = [
+  { name: "mariadb-server-core", oldest: [10, 5] },
+  { name: "mariadb-server-core-10.6", oldest: [10, 5] },
+  { name: "mariadb-server-core-10.5", oldest: [10, 5] },
+  { name: "mysql-server-core-8.0", oldest: [8, 0] },
+] as const;
+/** They hold redis-check-rdb, the server under another name; the package redis-server would start a service. */
+const REDIS_PACKAGES = [
+  { name: "redis-tools", oldest: [OLDEST_REDIS_MAJOR, 0] },
+  { name: "valkey-tools", oldest: [OLDEST_REDIS_MAJOR, 0] },
+] as const;
+
+async function installWithApt(machine: Machine, lacks: Wanted): Promise<boolean> {
+  // No question is asked, no running service restarted, and another apt-get is waited for.
+  const quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "apt-get", "-qq"];
+  const [command = "", ...first] = machine.isRoot ? quietly : ["sudo", "-n", ...quietly];
+  const apt = (...args: string[]) =>
+    machine.run(command, [...first, "-o", "DPkg::Lock::Timeout=120", ...args], {
+      timeoutMs: INSTALL_TIMEOUT_MS,
+    });
+  if (!machine.isRoot && !(await machine.run("sudo", ["-n", "true"])).ok) return false;
+
+  const choose = async (): Promise<(string | undefined)[]> => [
+    ...(lacks.mysql ? [await firstAvailable(machine, MYSQL_PACKAGES)] : []),
+    ...(lacks.redis ? [await firstAvailable(machine, REDIS_PACKAGES)] : []),
   ];
-  let names = packages();
-  if (names.includes(undefined)) {
+  let names = await choose();
+  let updated = false;
+  const update = async (): Promise<void> => {
+    if (updated) return;
     machine.log("updating the list of packages (apt-get update)");
-    apt(["apt-get", "update", "-qq"]);
-    names = packages();
+    await apt("update");
+    updated = true;
+  };
+  if (names.includes(undefined)) {
+    await update();
+    names = await choose();
   }
   const known = names.filter((name) => name !== undefined);
   if (known.length === 0) return false;
+  const installNow = async (): Promise<boolean> =>
+    (await apt("install", "-y", "--no-install-recommends", ...known)).ok;
   machine.log(`installing ${known.join(" and ")} (server programs only, no service is started)`);
-  const installNow = () => apt(["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...known]).ok;
-  if (installNow()) return true;
-  apt(["apt-get", "update", "-qq"]);
+  if (await installNow()) return true;
+  // A list of packages from long ago names files that the mirror has replaced since.
+  await update();
   return installNow();
 }
 
-function hasCandidate(machine: Machine, name: string): boolean {
-  const { ok, output } = machine.run("apt-cache", ["policy", name]);
-  return ok && /Candidate: (?!\(none\))\S/.test(output);
+async function firstAvailable(
+  machine: Machine,
+  packages: readonly { name: string; oldest: readonly [number, number] }[],
+): Promise<string | undefined> {
+  for (const { name, oldest } of packages) {
+    const { output } = await machine.run("apt-cache", ["policy", name]);
+    const [, major, minor] = /Candidate: (?:\d+:)?(\d+)\.(\d+)/.exec(output) ?? [];
+    if (major === undefined) continue;
+    if (Number(major) > oldest[0] || (Number(major) === oldest[0] && Number(minor) >= oldest[1])) return name;
+  }
+  return undefined;
 }

@@ -6,15 +6,44 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
-export type MysqlProgram = {
-  path: string;
-  flavour: "mariadb" | "mysql";
-  /** Major, minor, patch. */
-  version: readonly [number, number, number];
-};
+/** Major, minor, patch. */
+type Version = readonly [number, number, number];
+
+export type MysqlProgram = { path: string; flavour: "mariadb" | "mysql"; version: Version };
 
 /** `argv0` is the name it must be started under: Debian's `redis-check-rdb` is the server under another name. */
-export type RedisProgram = { path: string; argv0: string };
+export type RedisProgram = { path: string; argv0: "redis-server" | "valkey-server" };
+
+/** What was found, the first usable one of each; `tooOld` names what was found but cannot be used. */
+export type FoundServers = { mysql?: MysqlProgram; redis?: RedisProgram; tooOld: string[] };
+
+/** The oldest Redis that runs the scripts of @upstash/ratelimit: those begin with a shebang line. */
+export const OLDEST_REDIS_MAJOR = 7;
+
+const REDIS_NAMES = ["redis-server", "valkey-server", "redis-check-rdb", "valkey-check-rdb"];
+
+/** Runs every candidate once to ask for its version, some 20 ms each. */
+export function findServers(folders: readonly string[]): FoundServers {
+  const found: FoundServers = { tooOld: [] };
+  for (const path of candidates(folders, ["mariadbd", "mysqld"])) {
+    const program = parseMysqlVersion(path, versionText(path, path));
+    if (program && isRecent(program)) {
+      found.mysql = program;
+      break;
+    }
+    if (program) found.tooOld.push(`${path} (${program.version.join(".")})`);
+  }
+  for (const path of candidates(folders, REDIS_NAMES)) {
+    const argv0 = path.includes("valkey") ? "valkey-server" : "redis-server";
+    const version = parseRedisVersion(versionText(path, argv0));
+    if (version && version[0] >= OLDEST_REDIS_MAJOR) {
+      found.redis = { path, argv0 };
+      break;
+    }
+    if (version) found.tooOld.push(`${path} (${version.join(".")})`);
+  }
+  return found;
+}
 
 /** Folders to search, in order: those of `PATH`, then where systems put servers that are not on a user's `PATH`. */
 export function searchFolders(env: NodeJS.ProcessEnv): string[] {
@@ -39,36 +68,26 @@ export function searchFolders(env: NodeJS.ProcessEnv): string[] {
   return [...new Set([...fromPath, ...usual])];
 }
 
-/** The first usable MariaDB (10.5 or later) or MySQL (8.0 or later) in `folders`. */
-export function findMysql(folders: readonly string[]): MysqlProgram | undefined {
-  for (const path of candidates(folders, ["mariadbd", "mysqld"])) {
-    const program = parseMysqlVersion(path, versionOf(path, path));
-    if (program) return program;
-  }
-  return undefined;
-}
-
-/** The first usable Redis (6.2 or later) or Valkey in `folders`. */
-export function findRedis(folders: readonly string[]): RedisProgram | undefined {
-  const names = ["redis-server", "valkey-server", "redis-check-rdb", "valkey-check-rdb"];
-  for (const path of candidates(folders, names)) {
-    const argv0 = path.includes("valkey") ? "valkey-server" : "redis-server";
-    const [, major = 0, minor = 0] = (
-      /^(?:Redis|Valkey) server v=(\d+)\.(\d+)/.exec(versionOf(path, argv0)) ?? []
-    ).map(Number);
-    if (major > 6 || (major === 6 && minor >= 2)) return { path, argv0 };
-  }
-  return undefined;
-}
-
-/** Reads what `mariadbd --version` prints; undefined when it is none or too old. */
+/** Reads what `mariadbd --version` or `mysqld --version` prints; undefined when it is none. */
 export function parseMysqlVersion(path: string, text: string): MysqlProgram | undefined {
-  const numbers = /Ver (\d+)\.(\d+)\.(\d+)/.exec(text)?.slice(1).map(Number);
-  if (!numbers) return undefined;
-  const [major = 0, minor = 0, patch = 0] = numbers;
-  const flavour = /MariaDB/i.test(text) ? "mariadb" : "mysql";
-  const recent = flavour === "mysql" ? major >= 8 : major > 10 || (major === 10 && minor >= 5);
-  return recent ? { path, flavour, version: [major, minor, patch] } : undefined;
+  const version = toVersion(/Ver (\d+)\.(\d+)\.(\d+)/.exec(text));
+  return version && { path, flavour: /MariaDB/i.test(text) ? "mariadb" : "mysql", version };
+}
+
+/** Reads what `redis-server --version` or `valkey-server --version` prints; undefined when it is none. */
+export function parseRedisVersion(text: string): Version | undefined {
+  return toVersion(/^(?:Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)/.exec(text));
+}
+
+/** MariaDB from 10.5, MySQL from 8.0. */
+function isRecent({ flavour, version: [major, minor] }: MysqlProgram): boolean {
+  return flavour === "mysql" ? major >= 8 : major > 10 || (major === 10 && minor >= 5);
+}
+
+function toVersion(match: RegExpExecArray | null): Version | undefined {
+  if (!match) return undefined;
+  const [major = 0, minor = 0, patch = 0] = match.slice(1).map(Number);
+  return [major, minor, patch];
 }
 
 function candidates(folders: readonly string[], names: readonly string[]): string[] {
@@ -79,7 +98,7 @@ function candidates(folders: readonly string[], names: readonly string[]): strin
 }
 
 /** What `<program> --version` prints; empty when it cannot be run. */
-function versionOf(path: string, argv0: string): string {
+function versionText(path: string, argv0: string): string {
   const result = spawnSync(path, ["--version"], {
     argv0,
     encoding: "utf8",

@@ -2,7 +2,8 @@
  * The ports of the local cloud: where they come from, and whether they are free.
  * @module
  */
-import { createServer, type AddressInfo } from "node:net";
+import { lookup } from "node:dns/promises";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { CloudProblem } from "./problem.ts";
 
 export type PartWithPort = "worker" | "mysql" | "redis" | "planetscale" | "upstash" | "qstash";
@@ -57,20 +58,81 @@ export function portsFromEnvironment(env: NodeJS.ProcessEnv): Ports {
 
 /**
  * Settles the port of a part: the one asked for, if it is free, or for 0 a free one.
+ * @param hosts where it will listen
  * @throws {CloudProblem} when it is taken or not allowed, naming the variable that changes it.
  */
-export async function claimPort(part: PartWithPort, port: number): Promise<number> {
+export async function claimPort(
+  part: PartWithPort,
+  port: number,
+  hosts: readonly string[] = ["127.0.0.1"],
+): Promise<number> {
   const { variable, title } = PORT_SETTINGS[part];
+  let claimed = port;
   try {
-    return await listenOnce(port, "127.0.0.1");
+    for (const host of hosts) {
+      // Some systems let two programs listen on one port when one of them listens on all addresses.
+      if (claimed !== 0 && (await isAnswered(claimed, host))) throw Object.assign(new Error(), TAKEN);
+      claimed = await listenOnce(claimed, host);
+    }
+    return claimed;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const cause =
-      code === "EADDRINUSE"
+      code === TAKEN.code
         ? `Port ${port} of ${title} is taken by another program`
         : `Port ${port} of ${title} cannot be opened (${code})`;
     throw new CloudProblem(cause, `Stop that program or choose another port with ${variable}=<port>`);
   }
+}
+
+/**
+ * Starts a part on its port. A free one that the system chose can be lost to another program before the part has
+ * it; then the next is tried, three in all.
+ */
+export async function onPort<T>(
+  part: PartWithPort,
+  port: number,
+  start: (port: number) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start(await claimPort(part, port));
+    } catch (error) {
+      const lost =
+        error instanceof CloudProblem && error.logLines.some((line) => /address already in use/i.test(line));
+      if (port !== 0 || attempt === 3 || !lost) throw error;
+    }
+  }
+}
+
+/** The loopback addresses that `localhost` means and that exist: 127.0.0.1 always, ::1 where the system has it. */
+export async function loopbackHosts(): Promise<string[]> {
+  const addresses = await lookup("localhost", { all: true }).catch(() => []);
+  const hosts = ["127.0.0.1"];
+  if (addresses.some(({ address }) => address === "::1")) {
+    // Containers often name ::1 without having it.
+    const exists = await listenOnce(0, "::1").then(
+      () => true,
+      () => false,
+    );
+    if (exists) hosts.push("::1");
+  }
+  return hosts;
+}
+
+const TAKEN = { code: "EADDRINUSE" };
+
+function isAnswered(port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host });
+    const finish = (answered: boolean): void => {
+      socket.destroy();
+      resolve(answered);
+    };
+    socket.setTimeout(1_000, () => finish(false));
+    socket.once("connect", () => finish(true));
+    socket.once("error", () => finish(false));
+  });
 }
 
 function listenOnce(port: number, host: string): Promise<number> {

@@ -7,6 +7,9 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 
+/** How long ended descendants are waited for that may be zombies. */
+export const ZOMBIE_GRACE_MS = 1_000;
+
 /** `birth` is an opaque text, equal only for the same process. `pid` also names its process group on POSIX. */
 export type ProcessRecord = { name: string; pid: number; birth: string };
 
@@ -78,16 +81,25 @@ export function survivors(file: string, owner?: number): ProcessRecord[] {
   }
 }
 
-/** Ends processes, last started first: asks, and forces after `graceMs`. Returns when they are gone. */
+/**
+ * Ends processes and what they started, last started first: asks, and forces after `graceMs`. Returns when they are
+ * gone, or when only what nobody reaps is left.
+ */
 export async function endProcesses(records: readonly ProcessRecord[], graceMs = 8_000): Promise<void> {
-  let left = records.toReversed();
-  for (const { pid } of left) signalGroup(pid, "SIGTERM");
   const deadline = Date.now() + graceMs;
-  while (left.length > 0 && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    left = left.filter((record) => birthOf(record.pid) === record.birth);
-  }
-  for (const { pid } of left) signalGroup(pid, "SIGKILL");
+  const endOne = async ({ pid, birth }: ProcessRecord): Promise<void> => {
+    signalGroup(pid, "SIGTERM");
+    while (birthOf(pid) === birth && Date.now() < deadline) await pause();
+    // Its descendants; those that nobody reaps stay visible, so that one second is enough.
+    const patience = Math.min(deadline, Date.now() + ZOMBIE_GRACE_MS);
+    while (groupAlive(pid) && Date.now() < patience) await pause();
+    if (birthOf(pid) === birth || groupAlive(pid)) signalGroup(pid, "SIGKILL");
+  };
+  await Promise.all(records.toReversed().map(endOne));
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 /** Signals a process and everything it started. A process that is gone is no error. */

@@ -9,7 +9,13 @@ import { type Child, startChild, waitUntilReady } from "./child.ts";
 import type { DataFolder } from "./data-folder.ts";
 import type { RedisProgram } from "./find-servers.ts";
 
-const PASSWORD = "liveforum";
+/** Of the user `default`. */
+export const REDIS_PASSWORD = "liveforum";
+
+/** Where a private Redis answers, password included. */
+export function redisUrl(port: number): string {
+  return `redis://default:${REDIS_PASSWORD}@127.0.0.1:${port}`;
+}
 
 /** Starts the server and waits until it has loaded its data. @throws {CloudProblem} */
 export async function startRedis(
@@ -27,7 +33,7 @@ export async function startRedis(
       "bind 127.0.0.1",
       `port ${port}`,
       `dir ${JSON.stringify(data)}`,
-      `requirepass ${PASSWORD}`,
+      `requirepass ${REDIS_PASSWORD}`,
       "daemonize no",
       'save ""',
       "appendonly yes",
@@ -46,7 +52,7 @@ export async function startRedis(
     logFile: folder.logFile("redis"),
     ledger: folder.ledger,
   });
-  const url = `redis://default:${PASSWORD}@127.0.0.1:${port}`;
+  const url = redisUrl(port);
   try {
     await waitUntilReady(child, () => canPing(url), { timeoutMs: 60_000, signal });
   } catch (error) {
@@ -58,13 +64,21 @@ export async function startRedis(
 
 /** Whether a Redis answers at `url`. */
 export async function canPing(url: string): Promise<boolean> {
+  try {
+    await askRedis(url, ["PING"]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Sends one command on a connection of its own. @throws what the server or the network says */
+export async function askRedis(url: string, command: readonly string[]): Promise<unknown> {
   const client = createClient({ url, RESP: 2, socket: { reconnectStrategy: false, connectTimeout: 2_000 } });
   client.on("error", () => {});
   try {
     await client.connect();
-    return (await client.ping()) === "PONG";
-  } catch {
-    return false;
+    return await client.sendCommand(command);
   } finally {
     client.destroy();
   }

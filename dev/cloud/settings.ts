@@ -16,18 +16,40 @@ export type Secrets = {
   jwtKeys: string;
 };
 
-export type SettingsOptions = {
+/** Where the Worker's services are, and where the Worker is. */
+export type Addresses = {
   planetscaleUrl: string;
   upstashUrl: string;
   qstashUrl: string;
   /** Where clients, and QStash, reach the Worker; without a trailing slash. */
   publicUrl: string;
-  corsOrigins: readonly string[];
-  /** 1 normal, 0 off. */
-  rateLimitScale: number;
-  /** bcrypt's cost, 4 to 31. */
-  bcryptCost: number;
 };
+
+/**
+ * The settings that a developer may choose, with what they are locally; empty: the Worker's own default. None of
+ * them says where a service is or how to get in.
+ */
+export const CHOICES = {
+  RATE_LIMIT_SCALE: "1",
+  BCRYPT_COST: "10",
+  // Front ends in development: Next.js and Vite.
+  CORS_ORIGINS: "http://localhost:3000,http://localhost:5173",
+  REDIS_TIMEOUT_MS: "",
+  ROOM_SOCKETS_MAX: "",
+  USER_SOCKETS_MAX: "",
+} as const;
+
+export type Choices = Partial<Record<keyof typeof CHOICES, string>>;
+
+/** What is chosen by environment variables, else by default. */
+export function readChoices(env: NodeJS.ProcessEnv): Choices {
+  const choices: Choices = {};
+  for (const [name, fallback] of Object.entries(CHOICES) as [keyof Choices, string][]) {
+    const value = env[name] ?? fallback;
+    if (value !== "" || name === "CORS_ORIGINS") choices[name] = value;
+  }
+  return choices;
+}
 
 /**
  * The credentials of a data folder. Everything but the keys that sign users' tokens is fixed and public: those of
@@ -52,20 +74,22 @@ export function loadSecrets(folder: DataFolder): Secrets {
 }
 
 /** The Worker's settings as environment variables. */
-export function workerSettings(secrets: Secrets, options: SettingsOptions): Record<string, string> {
-  const database = new URL(options.planetscaleUrl);
+export function workerSettings(
+  secrets: Secrets,
+  addresses: Addresses,
+  choices: Choices,
+): Record<string, string> & { DATABASE_URL: string } {
+  const database = new URL(addresses.planetscaleUrl);
   return {
     DATABASE_URL: `http://${secrets.databaseUser}:${secrets.databasePassword}@${database.host}`,
-    UPSTASH_REDIS_REST_URL: options.upstashUrl,
+    UPSTASH_REDIS_REST_URL: addresses.upstashUrl,
     UPSTASH_REDIS_REST_TOKEN: secrets.upstashToken,
-    QSTASH_URL: options.qstashUrl,
+    QSTASH_URL: addresses.qstashUrl,
     QSTASH_TOKEN: secrets.qstashToken,
     QSTASH_CURRENT_SIGNING_KEY: secrets.qstashCurrentSigningKey,
     QSTASH_NEXT_SIGNING_KEY: secrets.qstashNextSigningKey,
     JWT_KEYS: secrets.jwtKeys,
-    PUBLIC_URL: options.publicUrl,
-    CORS_ORIGINS: options.corsOrigins.join(","),
-    RATE_LIMIT_SCALE: String(options.rateLimitScale),
-    BCRYPT_COST: String(options.bcryptCost),
+    PUBLIC_URL: addresses.publicUrl,
+    ...choices,
   };
 }

@@ -1,25 +1,102 @@
 /**
- * The Worker under wrangler, and its cron triggers.
+ * The Worker under wrangler.
  * @module
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Cron } from "croner";
-import { type Child, startChild } from "./child.ts";
+import { type Child, sleep, startChild } from "./child.ts";
+import type { Cloud } from "./cloud.ts";
 import type { DataFolder } from "./data-folder.ts";
+import { systemEnvironment } from "./environment.ts";
+import { CloudProblem } from "./problem.ts";
+import { createWranglerOutput } from "./wrangler-output.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
+/** From the last build on. */
+const READY_TIMEOUT_MS = 90_000;
+
+/** Settings with a default in the code, which wrangler.toml does not name. */
+const UNNAMED_SETTINGS = ["REDIS_TIMEOUT_MS", "ROOM_SOCKETS_MAX", "USER_SOCKETS_MAX"];
+
+/** The Worker's configuration. */
+export const WRANGLER_CONFIG = join(ROOT, "wrangler.toml");
+
+export type WorkerOptions = {
+  port: number;
+  /** Of `loopbackHosts()`. */
+  hosts: readonly string[];
+  /** Become an env file in the data folder, readable by its owner alone. */
+  settings: Record<string, string>;
+  /** Takes each line that is worth showing. */
+  print: (line: string) => void;
+  log: (line: string) => void;
+  signal: AbortSignal;
+};
 
 /**
- * Starts `wrangler dev`. It is ready when `GET /api/health` is answered, not before.
+ * Starts `wrangler dev` as a part of the cloud and waits until it serves requests. While the code does not build
+ * it waits for a change that does.
+ * @throws {CloudProblem} when it ends, or does not serve requests within 90 s after a build
+ */
+export async function serveWorker(cloud: Cloud, url: string, options: WorkerOptions): Promise<void> {
+  let deadline = Date.now() + READY_TIMEOUT_MS;
+  let ready = false;
+  const understand = createWranglerOutput();
+  // "localhost" listens on both loopback addresses, and not at all where ::1 is missing.
+  const ip = options.hosts.length > 1 ? "localhost" : "127.0.0.1";
+  const child = startWorker(cloud.folder, options.port, options.settings, takeLine, ip);
+  cloud.watch(child, "worker");
+
+  function takeLine(line: string): void {
+    const { show, event } = understand(line);
+    if (show) options.print(line);
+    if (event === "building") deadline = Date.now() + READY_TIMEOUT_MS;
+    if (event === "broken build" && !ready) {
+      deadline = Infinity;
+      options.log("the Worker does not build: mend the error above, and it starts");
+    }
+    if (event === "crashed runtime") {
+      cloud.fail(
+        new CloudProblem(
+          "The Worker's runtime (workerd) crashed",
+          "Everything else was stopped; start again with `npm run dev`",
+          child.lastLines(),
+        ),
+      );
+    }
+  }
+
+  for (;;) {
+    const health = await workerHealth(url);
+    if (health === "ok") {
+      ready = true;
+      return;
+    }
+    options.signal.throwIfAborted();
+    if (child.ended()) throw await cloud.failed;
+    if (Date.now() > deadline) {
+      throw new CloudProblem(
+        health === undefined ? "The Worker does not answer" : `The Worker answers, but reports ${health}`,
+        "Its last log lines are above; mend what they name and start again",
+        child.lastLines(),
+      );
+    }
+    await sleep(100);
+  }
+}
+
+/**
+ * Starts `wrangler dev`. It serves when `workerHealth` is "ok", not before.
  * @param settings become an env file in the data folder, readable by its owner alone
+ * @param ip an address or name of this machine
  */
 export function startWorker(
   folder: DataFolder,
   port: number,
   settings: Record<string, string>,
   onLine: (line: string) => void,
+  ip = "127.0.0.1",
 ): Child {
   const envFile = folder.file("worker.env");
   writeFileSync(
@@ -29,43 +106,38 @@ export function startWorker(
       .join(""),
     { mode: 0o600 },
   );
-  const wrangler = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
-  const args = [
-    wrangler,
-    "dev",
-    "--local",
-    "--env=",
-    `--port=${port}`,
-    "--ip=localhost",
-    "--inspector-port=0",
-    `--env-file=${envFile}`,
-    `--persist-to=${folder.file("worker")}`,
-    "--show-interactive-dev-session=false",
-    "--log-level=log",
-  ];
-  // workerd takes a file per socket: the usual 1,024 end it at about a thousand of them.
-  const [command, ...rest] =
-    process.platform === "win32"
-      ? [process.execPath, ...args]
-      : [
-          "/bin/sh",
-          "-c",
-          'ulimit -n "$(ulimit -Hn)" 2>/dev/null; exec "$@"',
-          "sh",
-          process.execPath,
-          ...args,
-        ];
   return startChild({
-    name: "the Worker",
-    command: command ?? process.execPath,
-    args: rest,
+    name: "The Worker",
+    command: process.execPath,
+    args: [
+      join(ROOT, "node_modules/wrangler/bin/wrangler.js"),
+      "dev",
+      "--local",
+      `--config=${WRANGLER_CONFIG}`,
+      "--env=",
+      // The only file of settings: with it, wrangler reads neither .dev.vars nor .env.
+      `--env-file=${envFile}`,
+      // Wrangler takes from that file only what wrangler.toml names.
+      ...UNNAMED_SETTINGS.flatMap((name) =>
+        settings[name] === undefined ? [] : [`--var=${name}:${settings[name]}`],
+      ),
+      `--port=${port}`,
+      `--ip=${ip}`,
+      "--inspector-port=0",
+      `--persist-to=${folder.file("worker")}`,
+      "--show-interactive-dev-session=false",
+      "--log-level=log",
+    ],
     cwd: ROOT,
     env: {
-      ...process.env,
+      // Wrangler gives what is set here precedence over the file.
+      ...systemEnvironment(),
       WRANGLER_SEND_METRICS: "false",
       WRANGLER_HIDE_BANNER: "true",
+      WRANGLER_LOG_PATH: folder.file("logs", "wrangler"),
+      WRANGLER_REGISTRY_PATH: folder.file("worker", "registry"),
+      WRANGLER_CACHE_DIR: folder.file("worker", "cache"),
       CLOUDFLARE_CF_FETCH_ENABLED: "false",
-      NO_UPDATE_NOTIFIER: "1",
       CI: "true",
     },
     logFile: folder.logFile("worker"),
@@ -74,41 +146,21 @@ export function startWorker(
   });
 }
 
-/** Whether the Worker serves requests; `undefined` while it does not answer at all. */
-export async function workerHealth(url: string): Promise<"ok" | "degraded" | "failing" | undefined> {
+/** "ok" when the Worker and all it needs work; else what it reports; `undefined` while it does not answer. */
+export async function workerHealth(url: string): Promise<string | undefined> {
   try {
     const response = await fetch(`${url}/api/health`, { signal: AbortSignal.timeout(5_000) });
-    if (!response.ok) return "failing";
-    const { status } = (await response.json()) as { status: "ok" | "degraded" };
-    return status;
+    const health = (await response.json()) as {
+      status: unknown;
+      detail?: string;
+      checks?: Record<string, string>;
+    };
+    if (health.status === "ok") return "ok";
+    const down = Object.entries(health.checks ?? {}).filter(([, state]) => state !== "ok");
+    return (
+      down.map(([name, state]) => `${name} ${state}`).join(", ") || `${response.status} ${health.detail}`
+    );
   } catch {
     return undefined;
   }
-}
-
-/** The cron expressions of `wrangler.toml`. */
-export function cronTriggers(): string[] {
-  const text = readFileSync(join(ROOT, "wrangler.toml"), "utf8");
-  const [, list = ""] = /^crons\s*=\s*\[([^\]]*)\]/m.exec(text) ?? [];
-  return [...list.matchAll(/"([^"]+)"/g)].map(([, expression = ""]) => expression);
-}
-
-/** Fires the Worker's cron triggers at their times, UTC as in production. @returns how to stop */
-export function fireCronTriggers(url: string, log: (line: string) => void): () => void {
-  const jobs = cronTriggers().map(
-    (expression) =>
-      new Cron(expression, { timezone: "UTC", protect: true, unref: true }, async () => {
-        try {
-          const address = `${url}/cdn-cgi/local/scheduled?${new URLSearchParams({ cron: expression }).toString()}`;
-          const response = await fetch(address, { signal: AbortSignal.timeout(60_000) });
-          await response.text();
-          if (!response.ok) log(`cron "${expression}" was answered ${response.status}`);
-        } catch (error) {
-          log(`cron "${expression}" failed: ${error instanceof Error ? error.message : String(error)}`);
-        }
-      }),
-  );
-  return () => {
-    for (const job of jobs) job.stop();
-  };
 }

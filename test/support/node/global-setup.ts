@@ -5,12 +5,14 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
-import { startCloud } from "../../../dev/cloud/cloud.ts";
+import { type Cloud, startCloud } from "../../../dev/cloud/cloud.ts";
 import { migrate } from "../../../dev/cloud/migrate.ts";
+import { ownServers } from "../../../dev/cloud/own-servers.ts";
 import { FREE_PORTS } from "../../../dev/cloud/ports.ts";
 import { workerSettings } from "../../../dev/cloud/settings.ts";
 import { copyDocsAssets } from "../../../dev/docs-assets.ts";
 import type { CloudAddresses } from "../provided.ts";
+import { isolate } from "./own-servers.ts";
 import { startRecorder } from "./recorder.ts";
 
 /** Divides the waits between QStash's retries. */
@@ -20,33 +22,30 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 /** @returns the tear-down */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   copyDocsAssets();
-  // A folder of its own for each run: several may go on at a time, and each starts empty.
-  const dataDir = join(ROOT, ".local", `test-${process.pid}`);
-  const stop = new AbortController();
-  const cloud = await startCloud({
-    dataDir,
-    ports: FREE_PORTS,
-    qstashSpeed: QSTASH_SPEED,
-    removeOnDeath: true,
-    log: (line) => console.log(`[cloud] ${line}`),
-    signal: stop.signal,
+  const { own, remove } = await isolate(ownServers(process.env));
+  let cloud: Cloud;
+  try {
+    cloud = await startCloud({
+      // A folder of its own for each run: several may go on at a time, and each starts empty.
+      dataDir: join(ROOT, ".local", `test-${process.pid}`),
+      ports: FREE_PORTS,
+      own,
+      qstashSpeed: QSTASH_SPEED,
+      removeOnDeath: true,
+      log: (line) => console.log(`[cloud] ${line}`),
+      // An interrupted run ends without a tear-down: the data folder's watchdog cleans up.
+      signal: new AbortController().signal,
+    });
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  void cloud.failed.then((problem) => {
+    console.error(`[cloud] ${problem.message}\n${problem.logLines.join("\n")}`);
   });
-  const settings: Record<string, string> = {
-    ...workerSettings(cloud.secrets, {
-      planetscaleUrl: cloud.planetscaleUrl,
-      upstashUrl: cloud.upstashUrl,
-      qstashUrl: cloud.qstashUrl,
-      publicUrl: "http://liveforum.test",
-      corsOrigins: ["http://localhost:3000"],
-      rateLimitScale: 0,
-      bcryptCost: 4,
-    }),
-    // The suite keeps both cores busy: what is slow is not away.
-    REDIS_TIMEOUT_MS: "5000",
-  };
-  // Wrangler looks for the required secrets here too, and would complain of each file of tests.
-  Object.assign(process.env, settings);
-  await migrate(settings.DATABASE_URL ?? "");
+  const settings = suiteSettings(cloud);
+  shieldEnvironment(settings);
+  await migrate(settings.DATABASE_URL);
   const recorder = await startRecorder();
   const { mysql } = cloud;
   const addresses: CloudAddresses = {
@@ -55,12 +54,41 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     upstash: cloud.upstashUrl,
     qstash: cloud.qstashUrl,
     recorder: recorder.url,
-    mysql: `mysql://${mysql.user}:${mysql.password}@${mysql.host}:${mysql.port}/${mysql.database}`,
+    mysql: `mysql://${encodeURIComponent(mysql.user)}:${encodeURIComponent(mysql.password)}@${mysql.host}:${mysql.port}/${mysql.database}`,
     redis: cloud.redisUrl,
   };
   project.provide("cloud", addresses);
   return async () => {
     await recorder.close();
     await cloud.close();
+    await remove();
   };
+}
+
+function suiteSettings(cloud: Cloud) {
+  return workerSettings(
+    cloud.secrets,
+    {
+      planetscaleUrl: cloud.planetscaleUrl,
+      upstashUrl: cloud.upstashUrl,
+      qstashUrl: cloud.qstashUrl,
+      publicUrl: "http://liveforum.test",
+    },
+    {
+      CORS_ORIGINS: "http://localhost:3000",
+      RATE_LIMIT_SCALE: "0",
+      BCRYPT_COST: "4",
+      // The suite keeps both cores busy: what is slow is not away.
+      REDIS_TIMEOUT_MS: "5000",
+    },
+  );
+}
+
+/** What the user exported for deployments has no say here; wrangler looks for the required secrets here too. */
+function shieldEnvironment(settings: Record<string, string>): void {
+  for (const name of Object.keys(process.env)) {
+    if (/^CLOUDFLARE_/.test(name)) delete process.env[name];
+  }
+  // Else wrangler tells of each file of tests where its settings come from.
+  Object.assign(process.env, settings, { WRANGLER_LOG: "error" });
 }

@@ -1,0 +1,42 @@
+import { describe, it } from "vitest";
+import { evictDurableObject } from "cloudflare:test";
+import { commentAdded, freshId, knockAtPost, rooms, until } from "../support/sockets.ts";
+
+const SOCKETS = 2_000;
+const COMMENTS = 50;
+
+describe("a crowded room", () => {
+  it("gives each of 2,000 sockets 50 comments, none lost, none twice, across an eviction", async ({
+    expect,
+  }) => {
+    const postId = freshId();
+    const people = Array.from({ length: SOCKETS / 20 }, freshId);
+    const heard: number[][] = [];
+    let frames = 0;
+    for (const userId of people) {
+      await Promise.all(
+        Array.from({ length: 20 }, async () => {
+          const { webSocket } = await knockAtPost(postId, { userId });
+          if (!webSocket) throw new Error("no socket");
+          const seqs: number[] = [];
+          heard.push(seqs);
+          webSocket.addEventListener("message", ({ data }) => {
+            const [, seq] = /^\{"type":"comment_added".*"seq":(\d+),/.exec(String(data)) ?? [];
+            if (seq === undefined) return;
+            seqs.push(Number(seq));
+            frames += 1;
+          });
+          webSocket.accept();
+        }),
+      );
+    }
+    for (let id = 1; id <= COMMENTS; id += 1) {
+      await rooms.post(postId).publish([commentAdded(postId, id)]);
+      if (id === COMMENTS / 2) await evictDurableObject(rooms.post(postId));
+    }
+    await until("every frame", () => frames >= SOCKETS * COMMENTS);
+    expect(frames).toBe(SOCKETS * COMMENTS);
+    const wanted = Array.from({ length: COMMENTS }, (_, index) => index + 1).join();
+    expect(heard.filter((seqs) => seqs.join() !== wanted)).toEqual([]);
+  });
+});

@@ -1,0 +1,158 @@
+/** One structured line for each request, with nothing in it that a log must not hold. */
+import { describe, it, vi } from "vitest";
+import { anonymous, type Session, signedIn, withToken } from "./support/client.ts";
+import { CLOSED_PORT } from "./support/database.ts";
+import { board, bodyOf, newAccount, post, registerUser, unique } from "./support/factories.ts";
+
+/** All that is logged while `work` runs and behind it. The clients in it need settings of their own: `{}` will do. */
+async function logged(work: () => Promise<unknown>): Promise<Record<string, unknown>[]> {
+  const spies = (["log", "warn", "error"] as const).map((level) =>
+    vi.spyOn(console, level).mockImplementation(() => undefined),
+  );
+  try {
+    await work();
+    return spies.flatMap((spy) =>
+      spy.mock.calls.map(([line]) => JSON.parse(String(line)) as Record<string, unknown>),
+    );
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+describe("the line of a request", () => {
+  it("says what was asked, how it went, for whom, and what it took", async ({ expect }) => {
+    const { session, id: userId } = await registerUser();
+    const { id } = await board();
+    const client = signedIn(session, { settings: {} });
+    const lines = await logged(async () => {
+      await client.get(`/api/boards/${id}?secret=1`, { "x-request-id": "request-1234" });
+      await client.settled();
+    });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({
+      level: "info",
+      message: "request",
+      requestId: "request-1234",
+      method: "GET",
+      status: 200,
+      userId,
+      upstream: { db: { calls: 1 }, redis: { calls: 1 } },
+    });
+    expect(lines[0]?.["durationMs"]).toBeTypeOf("number");
+    expect(String(lines[0]?.["route"])).toMatch(/^\/api\/boards\/[:{]id\}?$/);
+  });
+
+  it("comes once for each, refused ones included", async ({ expect }) => {
+    const client = anonymous({ settings: {} });
+    const lines = await logged(async () => {
+      await client.get("/api/nothing");
+      await client.put("/api/posts");
+      await client.get("/api/users/me");
+      await client.post("/api/auth/login", { email: "" });
+      await client.request("POST", "/api/auth/login", { body: "{" });
+      await client.get("/api/boards", { authorization: "Bearer x" });
+    });
+    expect(lines.map((line) => line["status"])).toEqual([404, 405, 401, 422, 415, 401]);
+  });
+
+  it("holds no token, password, email address, network address or text", async ({ expect }) => {
+    const account = newAccount();
+    const address = "203.0.113.123";
+    const client = anonymous({ address, settings: {} });
+    const secrets: string[] = [account.email, account.password, account.username, address];
+    const lines = await logged(async () => {
+      const session = bodyOf(await client.post<Session>("/api/auth/register", account), 201);
+      const { email, password } = account;
+      await client.post("/api/auth/register", account);
+      await client.post("/api/auth/login", { email, password });
+      await client.post("/api/auth/login", { email, password: "a wrong password" });
+      const { refreshToken } = session;
+      await client.post("/api/auth/refresh", { refreshToken });
+      await client.post("/api/auth/refresh", undefined, { cookie: `liveforum_refresh=${refreshToken}` });
+      const user = signedIn(session, { address, settings: {} });
+      const { id: boardId } = await board();
+      const text = { title: unique("secret title "), content: unique("secret content ") };
+      const headers = { "idempotency-key": unique("secret-key-") };
+      await user.post("/api/posts", { boardId, ...text }, headers);
+      await user.post("/api/posts", { boardId, ...text, title: "other" }, headers);
+      await user.get("/api/posts?cursor=secret-cursor");
+      const change = { currentPassword: password, newPassword: unique("secret password ") };
+      await user.post("/api/auth/password", change);
+      await withToken(`${session.accessToken}x`, { settings: {} }).get("/api/users/me");
+      secrets.push(session.accessToken, refreshToken, ...Object.values(text), ...Object.values(headers));
+      secrets.push("a wrong password", "secret-cursor", change.newPassword);
+      await client.settled();
+      await user.settled();
+    });
+    expect(lines.length).toBeGreaterThanOrEqual(11);
+    const text = JSON.stringify(lines);
+    for (const secret of secrets) expect(text).not.toContain(secret);
+  });
+
+  it("holds none of what was put into an unknown or unfit path", async ({ expect }) => {
+    const { email } = newAccount();
+    const { session } = await registerUser();
+    const client = anonymous({ settings: {} });
+    const lines = await logged(async () => {
+      await client.get(`/api/users/${email}`);
+      await client.get(`/api/users/${encodeURIComponent(email)}/posts`);
+      await client.get(`/api/verify/${session.refreshToken}`);
+    });
+    const text = JSON.stringify(lines);
+    expect(lines).toHaveLength(3);
+    expect(text).not.toContain(email);
+    expect(text).not.toContain(encodeURIComponent(email));
+    expect(text).not.toContain(session.refreshToken.split("_").at(-1));
+  });
+
+  it("is one line of JSON, whatever the path", async ({ expect }) => {
+    const client = anonymous({ settings: {} });
+    const lines = await logged(async () => {
+      await client.get('/api/%0A{"level":"error"}%22%5C');
+    });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({ level: "info", status: 404 });
+  });
+});
+
+describe("an error", () => {
+  it("is logged with its causes under the request id, without the password of the database or the statement", async ({
+    expect,
+  }) => {
+    const settings = { DATABASE_URL: `http://lf:secret-password@${CLOSED_PORT}` };
+    const client = anonymous({ settings });
+    const { email, password, username } = newAccount();
+    const lines = await logged(async () => {
+      const answer = await client.post(
+        "/api/auth/register",
+        { email, password, username },
+        {
+          "x-request-id": "request-5678",
+        },
+      );
+      expect(answer.status).toBe(503);
+    });
+    const errors = lines.filter((line) => line["level"] === "error");
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatchObject({
+      requestId: "request-5678",
+      error: { name: expect.any(String) as string },
+    });
+    const text = JSON.stringify(lines);
+    for (const secret of ["secret-password", email, password, username, "$2b$", "insert into", "    at "]) {
+      expect(text).not.toContain(secret);
+    }
+  });
+
+  it("behind the answer is logged and does not reach it", async ({ expect }) => {
+    const author = await registerUser();
+    const { id } = await post(author);
+    const settings = { UPSTASH_REDIS_REST_URL: `http://${CLOSED_PORT}` };
+    const client = signedIn(author.session, { settings });
+    const lines = await logged(async () => {
+      expect((await client.patch(`/api/posts/${id}`, { title: "t" })).status).toBe(200);
+      await client.settled();
+    });
+    expect(lines.filter((line) => line["message"] === "background work failed")).not.toHaveLength(0);
+  });
+});

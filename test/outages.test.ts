@@ -1,0 +1,236 @@
+/** What works while Redis, the database or QStash is away. */
+import { createExecutionContext, createScheduledController, waitOnExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { describe, it } from "vitest";
+import worker from "../src/index.ts";
+import {
+  anonymous,
+  type Answer,
+  type Client,
+  type ClientOptions,
+  type Page,
+  type Post,
+  type PostSummary,
+  randomAddress,
+  type Session,
+  signedIn,
+} from "./support/client.ts";
+import { CLOSED_PORT } from "./support/database.ts";
+import {
+  type Account,
+  board,
+  bodyOf,
+  login,
+  newAccount,
+  post,
+  registerUser,
+  sharedAdmin,
+  unique,
+} from "./support/factories.ts";
+
+const NO_REDIS = { UPSTASH_REDIS_REST_URL: `http://${CLOSED_PORT}` };
+const NO_DATABASE = { DATABASE_URL: `http://lf:lf@${CLOSED_PORT}` };
+const NO_QSTASH = { QSTASH_URL: `http://${CLOSED_PORT}` };
+
+/** What cron does every minute, with everything back. */
+async function runEveryMinute(): Promise<void> {
+  const context = createExecutionContext();
+  await worker.scheduled(createScheduledController({ cron: "* * * * *" }), env, context);
+  await waitOnExecutionContext(context);
+}
+
+const without = (settings: Record<string, string>): ClientOptions => ({ settings });
+
+describe("without Redis", () => {
+  it("reads are served from the database", async ({ expect }) => {
+    const author = await registerUser();
+    const written = await post(author);
+    const client = anonymous(without(NO_REDIS));
+    const one = await client.get<Post>(`/api/posts/${written.id}`);
+    expect([one.status, one.body]).toEqual([200, { ...written, likedByMe: null }]);
+    for (const path of [
+      `/api/posts?boardId=${written.board.id}`,
+      `/api/posts/popular?boardId=${written.board.id}`,
+    ]) {
+      const { status, body } = await client.get<Page<PostSummary>>(path);
+      expect([status, body.items.map(({ id }) => id)]).toEqual([200, [written.id]]);
+    }
+    for (const path of ["/api/boards", `/api/boards/${written.board.id}`, `/api/users/${author.id}`]) {
+      expect((await client.get(path)).status).toBe(200);
+    }
+  });
+
+  it("writes work, and are seen by whoever has Redis", async ({ expect }) => {
+    const { session, id: userId } = await registerUser();
+    const { id: boardId } = await board();
+    const client = signedIn(session, without(NO_REDIS));
+    const input = { boardId, title: "t", content: "c" };
+    const written = bodyOf(await client.post<Post>("/api/posts", input), 201);
+    const path = `/api/posts/${written.id}`;
+    expect(bodyOf(await client.patch<Post>(path, { title: "edited" }), 200).version).toBe(2);
+    expect((await anonymous().get<Post>(path)).body).toMatchObject({
+      title: "edited",
+      author: { id: userId },
+    });
+    expect((await client.delete<string>(path)).status).toBe(204);
+    expect((await client.get(path)).status).toBe(404);
+    const username = unique("renamed-");
+    expect((await client.patch("/api/users/me", { username })).status).toBe(200);
+  });
+
+  it("accounts can be made and used", async ({ expect }) => {
+    const account = newAccount();
+    const client = anonymous(without(NO_REDIS));
+    const session = bodyOf(await client.post<Session>("/api/auth/register", account), 201);
+    const { email, password } = account;
+    expect((await client.post("/api/auth/login", { email, password })).status).toBe(200);
+    const { refreshToken } = session;
+    expect((await client.post("/api/auth/refresh", { refreshToken })).status).toBe(200);
+    expect((await signedIn(session, without(NO_REDIS)).get("/api/auth/sessions")).status).toBe(200);
+  });
+
+  it("sessions that have ended are refused, those before and those during the outage", async ({ expect }) => {
+    const account = await registerUser();
+    const before = await login(account);
+    bodyOf(await signedIn(before).post<string>("/api/auth/logout"), 204);
+    const during = await login(account);
+    bodyOf(await signedIn(during, without(NO_REDIS)).post<string>("/api/auth/logout"), 204);
+    for (const session of [before, during]) {
+      const client = signedIn(session, without(NO_REDIS));
+      for (const path of ["/api/users/me", "/api/boards"]) {
+        const { status, body } = await client.get(path);
+        expect([status, body.code]).toEqual([401, "unauthenticated"]);
+      }
+      expect((await client.patch("/api/users/me", { username: unique("x-") })).status).toBe(401);
+    }
+    expect((await signedIn(account.session, without(NO_REDIS)).get("/api/users/me")).status).toBe(200);
+  });
+
+  it("logout-all, a new password and the end of an account take effect too", async ({ expect }) => {
+    const account = await registerUser();
+    const other = await login(account);
+    const newPassword = unique("new ");
+    const client = signedIn(account.session, without(NO_REDIS));
+    const change = { currentPassword: account.password, newPassword };
+    expect((await client.post<string>("/api/auth/password", change)).status).toBe(204);
+    expect((await signedIn(other, without(NO_REDIS)).get("/api/users/me")).status).toBe(401);
+    expect((await client.get("/api/users/me")).status).toBe(200);
+    const third = await login({ ...account, password: newPassword });
+    expect((await client.post<string>("/api/auth/logout-all")).status).toBe(204);
+    expect((await signedIn(third, without(NO_REDIS)).get("/api/users/me")).status).toBe(401);
+    const fourth = signedIn(await login({ ...account, password: newPassword }), without(NO_REDIS));
+    expect((await fourth.delete<string>("/api/users/me")).status).toBe(204);
+    expect((await fourth.get("/api/users/me")).status).toBe(401);
+  });
+
+  it("sessions that end stay ended when Redis is back", async ({ expect }) => {
+    const ways: ((account: Account, client: Client) => Promise<Answer<string>>)[] = [
+      (_, client) => client.post<string>("/api/auth/logout"),
+      (_, client) => client.post<string>("/api/auth/logout-all"),
+      (_, client) => client.delete<string>("/api/users/me"),
+    ];
+    for (const end of ways) {
+      const account = await registerUser();
+      bodyOf(await end(account, signedIn(account.session, without(NO_REDIS))), 204);
+      await runEveryMinute();
+      const { status } = await account.client.get("/api/boards");
+      expect(status).toBe(401);
+    }
+  });
+
+  it("limits are counted by the isolate", async ({ expect }) => {
+    const options = { address: randomAddress(), settings: { ...NO_REDIS, RATE_LIMIT_SCALE: "0.01" } };
+    const client = anonymous(options);
+    const statuses: number[] = [];
+    for (let count = 0; count < 7; count += 1) statuses.push((await client.get("/api/boards")).status);
+    expect(statuses).toEqual([200, 200, 200, 200, 200, 200, 429]);
+    expect((await anonymous(options).get("/api/boards")).status).toBe(429);
+    const other = { ...options, address: randomAddress() };
+    expect((await anonymous(other).get("/api/boards")).status).toBe(200);
+    const attempt = (from: Client) => from.post("/api/auth/login", { email: "a@example.com", password: "x" });
+    expect((await attempt(anonymous(other))).status).toBe(401);
+    expect((await attempt(anonymous(other))).status).toBe(429);
+  });
+
+  it("names that change are not shown from the cache when Redis is back", async ({ expect }) => {
+    const author = await registerUser();
+    const { id, board } = await post(author);
+    const reader = anonymous();
+    for (let round = 0; round < 3; round += 1) await reader.get(`/api/posts/${id}`);
+    const username = unique("renamed-");
+    bodyOf(await signedIn(author.session, without(NO_REDIS)).patch("/api/users/me", { username }), 200);
+    const { session } = await sharedAdmin();
+    const name = unique("Renamed ");
+    bodyOf(await signedIn(session, without(NO_REDIS)).patch(`/api/boards/${board.id}`, { name }), 200);
+    await runEveryMinute();
+    const { body } = await reader.get<Post>(`/api/posts/${id}`);
+    expect([body.author?.username, body.board.name]).toEqual([username, name]);
+  });
+});
+
+describe("without the database", () => {
+  it("what needs it answers 503 with Retry-After, and says no more", async ({ expect }) => {
+    const { session } = await registerUser();
+    const { id } = await board();
+    const attempts = [
+      anonymous(without(NO_DATABASE)).get("/api/boards"),
+      anonymous(without(NO_DATABASE)).get("/api/posts"),
+      anonymous(without(NO_DATABASE)).post("/api/auth/register", newAccount()),
+      anonymous(without(NO_DATABASE)).post("/api/auth/login", { email: "a@example.com", password: "x" }),
+      signedIn(session, without(NO_DATABASE)).get("/api/users/me"),
+      signedIn(session, without(NO_DATABASE)).post("/api/posts", { boardId: id, title: "t", content: "c" }),
+    ];
+    for (const { status, body, headers } of await Promise.all(attempts)) {
+      expect([status, body.code]).toEqual([503, "unavailable"]);
+      expect(headers.get("retry-after")).toMatch(/^\d+$/);
+      expect(JSON.stringify(body)).not.toMatch(/127\.0\.0\.1|select|insert|network/i);
+    }
+  });
+
+  it("a cached post is still served", async ({ expect }) => {
+    const { id, title } = await post(await registerUser());
+    const client = anonymous(without(NO_DATABASE));
+    await expect
+      .poll(async () => {
+        await anonymous().get(`/api/posts/${id}`);
+        return (await client.get<Post>(`/api/posts/${id}`)).body.title;
+      })
+      .toBe(title);
+  });
+});
+
+describe("GET /health", () => {
+  const health = (settings: Record<string, string>) => anonymous(without(settings)).get("/api/health");
+
+  it("is ok while all parts answer", async ({ expect }) => {
+    const { status, body, headers } = await anonymous().get("/api/health");
+    expect(status).toBe(200);
+    expect(body).toEqual({ status: "ok", checks: { db: "ok", redis: "ok", qstash: "ok" } });
+    expect(headers.get("cache-control")).toBe("no-store");
+  });
+
+  it("is degraded while Redis or QStash is away, and says which", async ({ expect }) => {
+    const noRedis = await health(NO_REDIS);
+    expect(noRedis.status).toBe(200);
+    expect(noRedis.body).toEqual({ status: "degraded", checks: { db: "ok", redis: "down", qstash: "ok" } });
+    const noQstash = await health(NO_QSTASH);
+    expect(noQstash.status).toBe(200);
+    expect(noQstash.body).toEqual({ status: "degraded", checks: { db: "ok", redis: "ok", qstash: "down" } });
+  });
+
+  it("is degraded when a token is wrong", async ({ expect }) => {
+    expect((await health({ QSTASH_TOKEN: "wrong" })).body).toMatchObject({ checks: { qstash: "down" } });
+    expect((await health({ UPSTASH_REDIS_REST_TOKEN: "wrong" })).body).toMatchObject({
+      checks: { redis: "down" },
+    });
+  });
+
+  it("is 503 while the database is away or refuses the password", async ({ expect }) => {
+    const wrongPassword = { DATABASE_URL: env.DATABASE_URL.replace(/:[^:@]+@/, ":wrong@") };
+    for (const settings of [NO_DATABASE, wrongPassword, { ...NO_DATABASE, ...NO_REDIS, ...NO_QSTASH }]) {
+      const { status, body, headers } = await health(settings);
+      expect([status, body.code]).toEqual([503, "unavailable"]);
+      expect(headers.get("retry-after")).toMatch(/^\d+$/);
+    }
+  });
+});
