@@ -17,9 +17,15 @@ const EPOCH_KEY = "epoch";
 const EPOCH_BYTES = 12;
 
 /** An event as it is published. */
-export type LogEvent = { key: string; type: string; data: unknown };
+export type LogEvent = {
+  key: string;
+  type: string;
+  data: unknown;
+  /** The thing whose state this is; an event with an older revision than the last one of the thing is not stored. */
+  state?: { of: string; revision: number };
+};
 
-/** `seqs` of all events in order; `frames` of those that were new. */
+/** `seqs` of all events in order, 0 for one whose state is out of date; `frames` of those that were new. */
 export type Appended = { seqs: number[]; frames: string[] };
 
 export class Backlog {
@@ -33,7 +39,9 @@ export class Backlog {
     this.#storage = storage;
     this.#room = room;
     storage.sql.exec(`create table if not exists events (
-      seq integer primary key, key text not null unique, at integer not null, frame text not null)`);
+      seq integer primary key, key text not null unique, at integer not null, frame text not null);
+      create table if not exists states (thing text primary key, revision integer not null, at integer not null);
+      create index if not exists states_at on states (at)`);
     let epoch = storage.kv.get<string>(EPOCH_KEY);
     if (epoch === undefined) {
       epoch = base64Url(crypto.getRandomValues(new Uint8Array(EPOCH_BYTES)));
@@ -48,12 +56,16 @@ export class Backlog {
       const seqs: number[] = [];
       const frames: string[] = [];
       let { last } = this.bounds();
-      for (const { key, type, data } of events) {
+      for (const { key, type, data, state } of events) {
         const known = this.#storage.sql
           .exec<{ seq: number }>("select seq from events where key = ?", key)
           .toArray()[0];
         if (known) {
           seqs.push(known.seq);
+          continue;
+        }
+        if (state && !this.#advance(state, now)) {
+          seqs.push(0);
           continue;
         }
         last += 1;
@@ -71,6 +83,21 @@ export class Backlog {
       }
       return { seqs, frames };
     });
+  }
+
+  /** Takes note of a thing's state. @returns false when a newer one is known */
+  #advance({ of, revision }: { of: string; revision: number }, now: number): boolean {
+    const [known] = this.#storage.sql
+      .exec<{ revision: number }>("select revision from states where thing = ?", of)
+      .toArray();
+    if (known && known.revision > revision) return false;
+    this.#storage.sql.exec(
+      "insert into states (thing, revision, at) values (?, ?, ?) on conflict (thing) do update set revision = excluded.revision, at = excluded.at",
+      of,
+      revision,
+      now,
+    );
+    return true;
   }
 
   /** The oldest and the newest event that is kept; of an empty log 1 and 0. */
@@ -115,12 +142,13 @@ export class Backlog {
       )
       .toArray()[0];
     sql.exec("delete from events where seq < ?", young?.seq ?? surplus + 1);
+    sql.exec("delete from states where at <= ?", youngerThan);
     return young && young.at + LOG_MIN_AGE_MS;
   }
 
   /** Forgets everything; for a room that is gone for good. */
   clear(): void {
-    this.#storage.sql.exec("delete from events");
+    this.#storage.sql.exec("delete from events; delete from states");
   }
 
   #reaches({ epoch, after }: Position): boolean {

@@ -66,6 +66,17 @@ export class LikeCounts {
     return { status: "sent", event: toEvent({ target, count: likeCount, revision }) };
   }
 
+  /** The count as of a later revision than the given one; undefined when none is known. */
+  newerThan(type: LikeCount["type"], targetId: number, revision: number): number | undefined {
+    return this.#sql
+      .exec<Pick<Row, "count">>(
+        "select count from like_counts where target = ? and revision > ?",
+        `${type}:${targetId}`,
+        revision,
+      )
+      .toArray()[0]?.count;
+  }
+
   /** Takes the held counts whose time has come. */
   takeDue(now: number): LogEvent[] {
     return this.#sql

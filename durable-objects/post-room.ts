@@ -82,12 +82,20 @@ export class PostRoom extends DurableObject<WorkerBindings> {
 
   /** Stores events in order and sends those that are new. A deletion ends the room. */
   publish(events: PostEvent[]): Published {
-    const outcome = this.#room.publish(events);
+    const outcome = this.#room.publish(events.map((event) => this.#withLatestCount(event)));
     if (outcome.status === "stored" && events.some(({ type }) => type === "post_deleted")) {
       this.#room.end(CLOSE.gone, "the post was deleted");
       this.#room.schedule.atLatest(CLEAR_TASK, Date.now() + CLEAR_AFTER_MS);
     }
     return outcome;
+  }
+
+  /** A whole object that was read before its last like does not take the count back. */
+  #withLatestCount(event: PostEvent): PostEvent {
+    if (!event.state || !("likeCount" in event.data)) return event;
+    const type = event.type === "post_updated" ? "post_liked" : "comment_liked";
+    const likeCount = this.#counts.newerThan(type, event.data.id, event.state.revision);
+    return likeCount === undefined ? event : ({ ...event, data: { ...event.data, likeCount } } as PostEvent);
   }
 
   /** Takes an absolute count: frames of one target keep their distance, the last one is exact. */

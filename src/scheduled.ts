@@ -25,6 +25,7 @@ export const SCHEDULE: Record<string, Task[]> = {
   "*/15 * * * *": [{ label: "roll up statistics", run: (services) => services.stats.rollUp() }],
   "17 * * * *": [
     { label: "delete old notifications", run: (services) => services.notifications.deleteOld() },
+    { label: "forget batches of views", run: (services) => services.forgetViewBatches() },
     { label: "delete expired sessions", run: (services) => services.auth.deleteExpiredSessions() },
     { label: "forget idempotency keys of posts", run: (services) => services.posts.forgetIdempotencyKeys() },
     {

@@ -14,6 +14,7 @@ import { createBoardsService } from "./boards/service.ts";
 import { createRedis } from "./cache/client.ts";
 import { createLimiter } from "./cache/limiter.ts";
 import type { Background } from "./common/background.ts";
+import { inChunks } from "./common/chunks.ts";
 import type { Logger } from "./common/logger.ts";
 import type { Meter } from "./common/meter.ts";
 import { createCursorCodec } from "./common/pagination.ts";
@@ -29,7 +30,7 @@ import { createPostCache } from "./posts/cache.ts";
 import { createPopularRankings } from "./posts/popular.ts";
 import { createPostsRepository } from "./posts/repository.ts";
 import { createPostsService } from "./posts/service.ts";
-import { flushViews } from "./posts/views.ts";
+import { flushViews, forgetViewBatches } from "./posts/views.ts";
 import { createAnnouncer } from "./notifications/announcer.ts";
 import { createInboxRepository } from "./notifications/inbox.ts";
 import { createNotificationsRepository } from "./notifications/repository.ts";
@@ -162,6 +163,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
     stats: createStatsService({ repository: createStatsRepository(db), now }),
     /** Writes the views counted since the last time to the database. */
     flushViews: () => flushViews(db, postCache, now()),
+    forgetViewBatches: () => inChunks((limit) => forgetViewBatches(db, now(), limit)),
     health: createHealthService({
       repository: createHealthRepository(db),
       redis,

@@ -371,7 +371,7 @@ describe("200 writes, each followed by a read through another connection", () =>
       const client = index % 2 === 0 ? anonymous() : guest.client;
       while (writing) {
         await look(client);
-        await scheduler.wait(random() * 60);
+        await scheduler.wait(random() * 100);
       }
     });
     const written: number[] = [];

@@ -3,7 +3,6 @@ import { sql } from "drizzle-orm";
 import { describe, it } from "vitest";
 import { comments } from "../src/db/schema/comments.ts";
 import { anonymous, type Problem } from "./support/client.ts";
-import { describeProtected } from "./support/common-cases.ts";
 import { db } from "./support/database.ts";
 import { type Account, bodyOf, registerUser, sharedAdmin } from "./support/factories.ts";
 import {
@@ -333,26 +332,3 @@ describe("without a user", () => {
     expect(row?.count).toBe(0);
   });
 });
-
-describeProtected({
-  name: "POST /api/posts/{id}/comments",
-  async request() {
-    const owner = await registerUser();
-    return { owner, path: `/api/posts/${(await newPost()).id}/comments`, json: { content: "x" } };
-  },
-});
-for (const method of ["PATCH", "DELETE"]) {
-  describeProtected({
-    name: `${method} /api/comments/{id}`,
-    stranger: 403,
-    async request() {
-      const owner = await registerUser();
-      const { id } = await comment(owner, (await newPost()).id);
-      return {
-        owner,
-        path: `/api/comments/${id}`,
-        ...(method === "PATCH" ? { json: { content: "x" } } : {}),
-      };
-    },
-  });
-}

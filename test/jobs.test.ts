@@ -1,11 +1,13 @@
 /** The webhook that QStash delivers to, and the way to QStash. */
 import { Client } from "@upstash/qstash";
+import { eq } from "drizzle-orm";
 import { describe, inject, it, vi } from "vitest";
 import { createLogger } from "../src/common/logger.ts";
 import { createMeter } from "../src/common/meter.ts";
+import { likes } from "../src/db/schema/likes.ts";
 import { createJobPublisher } from "../src/queue/publisher.ts";
 import { anonymous, ORIGIN } from "./support/client.ts";
-import { CLOSED_PORT } from "./support/database.ts";
+import { CLOSED_PORT, db } from "./support/database.ts";
 import { post, registerUser } from "./support/factories.ts";
 import { deliver, send, signature, signingKeys } from "./support/jobs.ts";
 import { likesOf, people, rowsOf, syncOf, type Target, unreadOf } from "./support/notifications.ts";
@@ -159,25 +161,67 @@ describe("the publisher", () => {
     }
   });
 
-  it("makes QStash deliver what the webhook takes", async ({ expect }) => {
-    type Recorded = { target: string; headers: Record<string, string>; body: { text: string } };
-    const { author, likeId } = await likedPost();
-    const { publish } = publisher(QSTASH_URL, recorder);
-    await publish("sync-notification", { source: "like", id: likeId }, crypto.randomUUID());
-    const delivery = await vi.waitUntil(
+  type Recorded = { target: string; headers: Record<string, string>; body: { text: string } };
+  /** What QStash delivered to the recorder, which stands at the Worker's address. */
+  async function delivered(payload: {
+    source: string;
+    id: number;
+  }): Promise<{ text: string; signed: string | null }> {
+    return vi.waitUntil(
       async () => {
         const response = await fetch(`${recorder}/_recorder/requests?path=/api/jobs`);
         const { requests } = await response.json<{ requests: Recorded[] }>();
-        return requests.find(({ body }) => body.text.includes(`"id":${likeId}}`));
+        const found = requests.find(({ body }) => body.text.includes(JSON.stringify(payload)));
+        return found && { text: found.body.text, signed: found.headers["upstash-signature"] ?? null };
       },
       { timeout: 20_000, interval: 50 },
     );
-    const signed = delivery?.headers["upstash-signature"] ?? null;
+  }
+
+  it("makes QStash deliver what the webhook takes", async ({ expect }) => {
+    const { author, likeId } = await likedPost();
+    const payload = { source: "like", id: likeId } as const;
+    await publisher(QSTASH_URL, recorder).publish("sync-notification", payload, crypto.randomUUID());
+    const { text, signed } = await delivered(payload);
     const here = anonymous({ settings: { PUBLIC_URL: recorder } });
-    expect((await send(delivery?.body.text ?? "", signed)).status).toBe(401);
+    expect((await send(text, signed)).status).toBe(401);
     expect(await rowsOf(author.id)).toEqual([]);
-    expect((await send(delivery?.body.text ?? "", signed, here)).status).toBe(204);
-    await here.settled();
+    expect((await send(text, signed, here)).status).toBe(204);
     expect(await unreadOf(author.id)).toHaveLength(1);
+  });
+
+  it("is used by comments and likes, and by the posts that are deleted", async ({ expect }) => {
+    const options = { settings: { PUBLIC_URL: recorder } };
+    const [author, fan] = await Promise.all([registerUser({}, options), registerUser({}, options)]);
+    const { id } = await post(author);
+    const comment = await fan.client.post<{ id: number }>(`/api/posts/${id}/comments`, { content: "c" });
+    expect((await fan.client.put(`/api/posts/${id}/like`)).status).toBe(200);
+    await fan.client.settled();
+    const [like] = await db.select().from(likes).where(eq(likes.userId, fan.id));
+    expect(like?.effectsDueAt).toBeNull();
+
+    const here = anonymous(options);
+    const deliverNext = async (payload: { source: string; id: number }) => {
+      const { text, signed } = await delivered(payload);
+      expect((await send(text, signed, here)).status).toBe(204);
+    };
+    await deliverNext({ source: "comment", id: comment.body.id });
+    await deliverNext({ source: "like", id: like?.id ?? 0 });
+    expect(await unreadOf(author.id)).toMatchObject([{ type: "comment" }, { type: "like" }]);
+    expect((await author.client.delete(`/api/posts/${id}`)).status).toBe(204);
+    await deliverNext({ source: "post", id });
+    // A sweep, perhaps that of another test, takes them back.
+    const rows = await rowsOf(author.id);
+    expect(rows.map((row) => (row.effectsDueAt ?? row.withdrawnAt) !== null)).toEqual([true, true]);
+  });
+
+  it("leaves the row due when QStash is away", async ({ expect }) => {
+    const options = { settings: { QSTASH_URL: `http://${CLOSED_PORT}` } };
+    const [author, fan] = await Promise.all([registerUser(), registerUser({}, options)]);
+    const { id } = await post(author);
+    expect((await fan.client.put(`/api/posts/${id}/like`)).status).toBe(200);
+    await fan.client.settled();
+    const [like] = await db.select().from(likes).where(eq(likes.userId, fan.id));
+    expect(like?.effectsDueAt).toBeInstanceOf(Date);
   });
 });

@@ -11,7 +11,6 @@ import {
   signedIn,
   withToken,
 } from "./support/client.ts";
-import { describeProtected } from "./support/common-cases.ts";
 import { db } from "./support/database.ts";
 import { bodyOf, registerUser } from "./support/factories.ts";
 import { join } from "./support/rooms.ts";
@@ -340,15 +339,3 @@ describe("a storm", () => {
     expect(Math.max(...inASecond)).toBeLessThanOrEqual(4);
   });
 });
-
-for (const type of KINDS) {
-  for (const method of ["PUT", "DELETE"]) {
-    describeProtected({
-      name: `${method} /api/${type}s/{id}/like`,
-      async request() {
-        const owner = await registerUser();
-        return { owner, path: likePath((await newTarget(type)).target) };
-      },
-    });
-  }
-}

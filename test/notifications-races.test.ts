@@ -6,12 +6,13 @@ import { createDb } from "../src/db/client.ts";
 import { createNotificationsRepository } from "../src/notifications/repository.ts";
 import { db } from "./support/database.ts";
 import {
+  ahead,
+  createWorker,
   discrepancies,
   likesOf,
   newTarget,
   people,
   RecordedRooms,
-  serviceAt,
   setLike,
   unreadOf,
 } from "./support/notifications.ts";
@@ -33,7 +34,7 @@ describe("two Workers at the same time", () => {
     return { db: createDb(DATABASE_URL, { ...meter, measure }), happened: () => done >= statement };
   }
 
-  type Scene = { reader: Actor; likes: number[]; other: ReturnType<typeof serviceAt> };
+  type Scene = { reader: Actor; likes: number[]; other: ReturnType<typeof createWorker> };
 
   const actions: Record<string, (scene: Scene) => Promise<unknown>> = {
     "the same job": ({ other, likes }) => other.service.sync(like(likes[0] ?? 0)),
@@ -58,12 +59,12 @@ describe("two Workers at the same time", () => {
     },
     "a reading by a Worker that dies": async ({ reader }) => {
       const [row] = await unreadOf(reader.id);
-      if (row) await createNotificationsRepository(db).markRead(reader.id, row.id, new Date());
+      if (row) await createNotificationsRepository(db).markRead(reader.id, row.id, ahead());
     },
   };
 
   /** The first like of a target, the third of one whose notification is unread, the reading of one. */
-  const works: Record<string, (scene: Scene, worker: ReturnType<typeof serviceAt>) => Promise<unknown>> = {
+  const works: Record<string, (scene: Scene, worker: ReturnType<typeof createWorker>) => Promise<unknown>> = {
     "a first job": ({ likes }, { service }) => service.sync(like(likes[0] ?? 0)),
     "a further job": ({ likes }, { service }) => service.sync(like(likes[2] ?? 0)),
     "a reading": async ({ reader }, { service, settled }) => {
@@ -81,13 +82,10 @@ describe("two Workers at the same time", () => {
         const { reader, target } = await newTarget();
         const rooms = new RecordedRooms();
         const likes = await likesOf(target, await people(3));
-        const scene = { reader, likes, other: serviceAt(() => new Date(), rooms) };
+        const scene = { reader, likes, other: createWorker({ rooms }) };
         if (work !== "a first job") await scene.other.service.sync(like(likes[0] ?? 0));
         const { db, happened } = interrupted(statement, async () => actions[action]?.(scene));
-        await works[work]?.(
-          scene,
-          serviceAt(() => new Date(), rooms, db),
-        );
+        await works[work]?.(scene, createWorker({ rooms, database: db }));
         if (action.includes("dies")) await scene.other.announcer.announce(reader.id);
         expect([statement, ...(await discrepancies(reader, rooms))]).toEqual([statement]);
         if (!happened()) break;

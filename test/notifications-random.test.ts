@@ -5,7 +5,9 @@ import type { Actor } from "../src/auth/actor.ts";
 import type { JobPayload } from "../src/queue/jobs.ts";
 import {
   actorsOf,
+  ahead,
   commentBy,
+  createWorker,
   deleteComment,
   discrepancies,
   likesOf,
@@ -14,7 +16,6 @@ import {
   type Person,
   RecordedRooms,
   rowsOf,
-  serviceAt,
   setLike,
   type Target,
   unreadOf,
@@ -110,7 +111,7 @@ function takeJobs({ random, jobs }: World): World["jobs"] {
 
 async function live(world: World, rooms: RecordedRooms): Promise<void> {
   const { random } = world;
-  const { service, settled } = serviceAt(() => new Date(), rooms);
+  const { service, settled } = createWorker({ rooms });
 
   async function read(reader: Actor): Promise<void> {
     const rows = await unreadOf(reader.id);
@@ -142,7 +143,7 @@ describe("a random history", () => {
     const rooms = new RecordedRooms();
     await live(world, rooms);
     // What was held back is told, too.
-    const { announcer } = serviceAt(new Date(Date.now() + 15 * MINUTE_MS), rooms);
+    const { announcer } = createWorker({ now: ahead(15 * MINUTE_MS), rooms });
     for (const reader of world.readers) await announcer.announce(reader.id);
 
     for (const reader of world.readers) {

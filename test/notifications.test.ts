@@ -6,18 +6,18 @@ import { notifications } from "../src/db/schema/notifications.ts";
 import { posts } from "../src/db/schema/posts.ts";
 import type { Notification, UnreadCount } from "../src/notifications/schema.ts";
 import { createRoomPublisher } from "../src/realtime/publisher.ts";
-import { anonymous, type Page, type Problem } from "./support/client.ts";
+import { anonymous, type Page } from "./support/client.ts";
 import { db } from "./support/database.ts";
 import { type Account, bodyOf, post, registerUser } from "./support/factories.ts";
 import { deliver } from "./support/jobs.ts";
 import {
   commentBy,
+  createWorker,
   deleteComment,
   likesOf,
   people,
   type Person,
   rowsOf,
-  serviceAt,
   setLike,
   syncOf,
   type Target,
@@ -249,7 +249,8 @@ describe("taking back", () => {
     await db.update(posts).set({ deletedAt: new Date() }).where(eq(posts.id, target.id));
     await deliver(syncOf("post", target.id));
     // Its readers may be many: the sweep tells them.
-    await serviceAt(new Date(), createRoomPublisher(rooms, createLogger())).announcer.announce(reader.id);
+    const worker = createWorker({ now: new Date(), rooms: createRoomPublisher(rooms, createLogger()) });
+    await worker.announcer.announce(reader.id);
     expect(await unreadCount(reader)).toBe(0);
   });
 });
@@ -313,7 +314,8 @@ describe("reading", () => {
     const { reader, target } = await readerWithPost();
     const [fan] = (await people(1)) as [Person];
     const likeId = await like(target, fan);
-    const [{ id }] = (await rowsOf(reader.id)) as [{ id: number }];
+    const [row] = await rowsOf(reader.id);
+    const id = row?.id ?? 0;
     const stranger = await registerUser();
     expect((await stranger.client.patch(`/api/notifications/${id}/read`)).status).toBe(404);
     await stranger.client.post("/api/notifications/read-all", { upTo: id });
@@ -332,7 +334,7 @@ describe("reading", () => {
     ["with more than a bound", { upTo: 1, all: true }],
   ])("all %s is refused", async ([, body], { expect }) => {
     const reader = await registerUser();
-    const answer = await reader.client.post<Problem>("/api/notifications/read-all", body);
+    const answer = await reader.client.post("/api/notifications/read-all", body);
     expect(answer.status).toBe(422);
   });
 });
@@ -371,7 +373,7 @@ describe("the list", () => {
     }
     const { nextCursor } = await list(reader, "?limit=5");
     for (const query of [`?unread=true&cursor=${nextCursor}`, "?cursor=made-up"]) {
-      const answer = await reader.client.get<Problem>(`/api/notifications${query}`);
+      const answer = await reader.client.get(`/api/notifications${query}`);
       expect([answer.status, answer.body.code]).toEqual([400, "invalid_cursor"]);
     }
     expect((await reader.client.get("/api/notifications?unread=perhaps")).status).toBe(422);

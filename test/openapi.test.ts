@@ -51,7 +51,8 @@ describe("the document", () => {
       expect(operation.summary, name).toBeTruthy();
       expect(described, name).toContain(operation.tags?.[0]);
       for (const status of ["429", "500", "503"]) expect(operation.responses, name).toHaveProperty(status);
-      if (operation.requestBody) {
+      // QStash's own deliveries are read as signed text, whatever they say they are.
+      if (operation.requestBody && name !== "POST /api/jobs") {
         for (const status of ["400", "413", "415", "422"])
           expect(operation.responses, name).toHaveProperty(status);
       }

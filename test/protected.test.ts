@@ -58,6 +58,10 @@ const FREE: ProtectedRoute[] = [
   { name: "DELETE /api/posts/{id}/like", request: () => byReader("post") },
   { name: "PUT /api/comments/{id}/like", request: () => byReader("comment") },
   { name: "DELETE /api/comments/{id}/like", request: () => byReader("comment") },
+  { name: "GET /api/notifications", request: byUser("/api/notifications") },
+  { name: "GET /api/notifications/unread-count", request: byUser("/api/notifications/unread-count") },
+  { name: "PATCH /api/notifications/{id}/read", request: byUser("/api/notifications/1/read") },
+  { name: "POST /api/notifications/read-all", request: byUser("/api/notifications/read-all", { upTo: 1 }) },
 ];
 
 const OWNED: OwnedRoute[] = [

@@ -7,7 +7,6 @@ import { createAuthRepository } from "../src/auth/repository.ts";
 import { createBoardsRepository } from "../src/boards/repository.ts";
 import { createCommentsRepository } from "../src/comments/repository.ts";
 import type { Db } from "../src/db/client.ts";
-import { rankPopular } from "../src/posts/popular.ts";
 import { createPostsRepository } from "../src/posts/repository.ts";
 import { analyse, type Cost, costOf, fill } from "./support/node/plans.ts";
 
@@ -189,13 +188,13 @@ describe("a page of the largest size", () => {
 
 describe("the ranking of popular posts", () => {
   it.for([
-    { scope: "all" as const, index: "posts_latest" },
-    { scope: BOARD, index: "posts_board" },
+    { scope: "all", filter: {}, index: "posts_latest" },
+    { scope: "a board", filter: { boardId: BOARD }, index: "posts_board" },
   ])(
     "of $scope reads the 2,000 newest posts that are not deleted and no others",
-    async ({ scope, index }, { expect }) => {
-      const cost = await costOf((db) => rankPopular(db, scope, now));
-      expect(planOf(cost, "posts")?.key).toBe(index);
+    async ({ filter, index }, { expect }) => {
+      const cost = await costOf((db) => createPostsRepository(db).listRanked(filter, 100, now, AUTHOR));
+      expect(JSON.stringify(cost)).toContain(index);
       // Each once in its index, and once or twice in the temporary table that is sorted.
       expect(cost.rowsRead).toBeLessThanOrEqual(2_000 * 4);
       expect(cost.rowsRead).toBeGreaterThanOrEqual(2_000);

@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { stripVTControlCharacters } from "node:util";
-import { systemEnvironment } from "./environment.ts";
+import { asProcessEnv, systemEnvironment } from "./environment.ts";
 import { CloudProblem } from "./problem.ts";
 import { groupAlive, type ProcessLedger, signalGroup, ZOMBIE_GRACE_MS } from "./processes.ts";
 
@@ -22,7 +22,7 @@ export type ChildOptions = {
   /** Read as its standard input, which is empty without. */
   stdinFile?: string;
   /** The whole environment; defaults to `systemEnvironment()`. */
-  env?: NodeJS.ProcessEnv;
+  env?: NodeJS.Dict<string>;
   /** Truncated at each start; without colours. */
   logFile: string;
   ledger: ProcessLedger;
@@ -67,7 +67,7 @@ export function startChild(options: ChildOptions): Child {
   const spawned = spawn(options.command, options.args, {
     argv0: options.argv0 ?? options.command,
     cwd: options.cwd,
-    env: options.env ?? systemEnvironment(),
+    env: asProcessEnv(options.env ?? systemEnvironment()),
     stdio: [input ?? "ignore", "pipe", "pipe"],
     detached: process.platform !== "win32",
     windowsHide: true,

@@ -3,7 +3,7 @@
  * @module
  */
 import { type Child, describeExit } from "./child.ts";
-import { type DataFolder, openDataFolder } from "./data-folder.ts";
+import { type DataFolder, folderProblem, openDataFolder } from "./data-folder.ts";
 import { startMysqlInDocker, startRedisInDocker } from "./docker-servers.ts";
 import { ensureServers, type Servers } from "./ensure-servers.ts";
 import {
@@ -54,7 +54,7 @@ export type Cloud = {
   fail: (problem: CloudProblem) => void;
   /** Resolves with the cause of the end: the first part that ends by itself, or what `fail` was told. */
   failed: Promise<CloudProblem>;
-  /** Stops every part and gives the data folder up. */
+  /** Stops every part and gives the data folder up. Calling it again does nothing more. */
   close: () => Promise<void>;
 };
 
@@ -71,10 +71,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const failed = Promise.withResolvers<CloudProblem>();
   const giveUp = new AbortController();
   const signal = AbortSignal.any([options.signal, giveUp.signal]);
-  let closing = false;
+  let closed: Promise<void> | undefined;
 
   function fail(problem: CloudProblem): void {
-    if (closing) return;
+    if (closed) return;
     failed.resolve(problem);
     giveUp.abort(problem);
   }
@@ -92,8 +92,12 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     );
   }
 
-  async function close(): Promise<void> {
-    closing = true;
+  function close(): Promise<void> {
+    closed ??= stopAll();
+    return closed;
+  }
+
+  async function stopAll(): Promise<void> {
     for (const level of ["worker", "gateway", "server"] as const) {
       await Promise.all(children[level].map((child) => child.stop()));
     }
@@ -158,6 +162,6 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     return { folder, secrets, ...addresses, watch, fail, failed: failed.promise, close };
   } catch (error) {
     await close();
-    throw error;
+    throw folderProblem(folder.path, error);
   }
 }

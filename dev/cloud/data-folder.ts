@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { systemEnvironment } from "./environment.ts";
+import { asProcessEnv, systemEnvironment } from "./environment.ts";
 import { CloudProblem } from "./problem.ts";
 import { endProcesses, ProcessLedger, survivors } from "./processes.ts";
 
@@ -28,6 +28,7 @@ const CONTENT = [
   "logs",
 ];
 const SQLITE_BUSY = 5;
+const FILE_CALLS = /^(?:open|write|mkdir|rmdir|rm|unlink|rename|scandir|l?stat)$/;
 
 export type DataFolder = {
   /** Absolute path. */
@@ -41,7 +42,7 @@ export type DataFolder = {
   ended: string[];
   /** Lets whoever comes second name this owner, for example by its address. */
   announce: (description: string) => void;
-  /** Deletes all data, credentials and logs. @throws {CloudProblem} when something cannot be deleted */
+  /** Deletes all data, credentials and logs. */
   wipe: () => void;
   /** Gives the folder up; `remove` also deletes it, by default when it was opened with `removeOnDeath`. */
   release: (options?: { remove?: boolean }) => void;
@@ -66,18 +67,18 @@ export async function openDataFolder(
         "Choose an empty or a new one with LIVEFORUM_DATA_DIR",
       );
     }
-    mkdirSync(file("logs"), { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw error instanceof CloudProblem ? error : notWritable(path, error);
+    throw folderProblem(path, error);
   }
   const unlock = lock(path);
   try {
+    mkdirSync(file("logs"), { recursive: true, mode: 0o700 });
     const processFile = file("processes.json");
     const left = survivors(processFile);
     await endProcesses(left);
     const ended = left.map((record) => record.name);
-    const watchdog = startWatchdog(path, removeOnDeath);
     writeFileSync(file("owner.json"), JSON.stringify({ pid: process.pid }), { mode: 0o600 });
+    const watchdog = startWatchdog(path, removeOnDeath);
     return {
       path,
       ledger: new ProcessLedger(processFile),
@@ -87,11 +88,7 @@ export async function openDataFolder(
       announce: (description) =>
         writeFileSync(file("owner.json"), JSON.stringify({ pid: process.pid, description }), { mode: 0o600 }),
       wipe: () => {
-        try {
-          for (const name of CONTENT) rmSync(file(name), { recursive: true, force: true });
-        } catch (error) {
-          throw notWritable(path, error);
-        }
+        for (const name of CONTENT) rmSync(file(name), { recursive: true, force: true });
         mkdirSync(file("logs"), { mode: 0o700 });
       },
       release: ({ remove = removeOnDeath } = {}) => {
@@ -104,7 +101,7 @@ export async function openDataFolder(
     };
   } catch (error) {
     unlock();
-    throw error;
+    throw folderProblem(path, error);
   }
 }
 
@@ -141,13 +138,13 @@ function lock(path: string): () => void {
   try {
     database = new DatabaseSync(join(path, LOCK_FILE));
   } catch (error) {
-    throw notWritable(path, error);
+    throw folderProblem(path, error);
   }
   try {
     database.exec("PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();
-    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw notWritable(path, error);
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw folderProblem(path, error);
     throw new CloudProblem(
       `A local cloud is already running on ${path}${describeOwner(path)}`,
       "Stop that one first, or run a second one with its own LIVEFORUM_DATA_DIR and ports",
@@ -166,12 +163,14 @@ function describeOwner(path: string): string {
   }
 }
 
-function notWritable(path: string, error: unknown): CloudProblem {
-  const { code, message } = error as NodeJS.ErrnoException & { errstr?: string };
-  const reason = code === undefined || code === "ERR_SQLITE_ERROR" ? message : code;
+/** What the file system refuses (rights, space, a missing disk) as a refusal; any other error as it is. */
+export function folderProblem(path: string, error: unknown): unknown {
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  const sqlite = code === "ERR_SQLITE_ERROR";
+  if (!sqlite && !FILE_CALLS.test(syscall ?? "")) return error;
   return new CloudProblem(
-    `The data folder ${path} cannot be written (${reason})`,
-    "Make it writable or choose another one with LIVEFORUM_DATA_DIR",
+    `The data folder ${path} cannot be written (${sqlite ? message : code})`,
+    "Make it writable, or make room, or choose another one with LIVEFORUM_DATA_DIR",
   );
 }
 
@@ -182,7 +181,7 @@ function startWatchdog(path: string, removeOnDeath: boolean): { dismiss: () => v
     process.execPath,
     [script, path, String(process.pid), ...(removeOnDeath ? ["--remove"] : [])],
     {
-      env: systemEnvironment(),
+      env: asProcessEnv(systemEnvironment()),
       stdio: ["pipe", "ignore", "ignore"],
       detached: true,
       windowsHide: true,

@@ -11,8 +11,11 @@ const PASSED_ON =
  * The caller's environment without its settings: a `DATABASE_URL`, `QSTASH_TOKEN` or `CLOUDFLARE_ENV` that
  * somebody exported for production would otherwise win over the local one.
  */
-export function systemEnvironment(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(env).filter(([name]) => PASSED_ON.test(name)),
-  ) as NodeJS.ProcessEnv;
+export function systemEnvironment(env: NodeJS.Dict<string> = process.env): NodeJS.Dict<string> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => PASSED_ON.test(name)));
+}
+
+/** For `spawn`: the generated types promise that every environment has the Worker's settings. */
+export function asProcessEnv(env: NodeJS.Dict<string>): NodeJS.ProcessEnv {
+  return env as NodeJS.ProcessEnv;
 }

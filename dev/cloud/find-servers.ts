@@ -46,7 +46,7 @@ export function findServers(folders: readonly string[]): FoundServers {
 }
 
 /** Folders to search, in order: those of `PATH`, then where systems put servers that are not on a user's `PATH`. */
-export function searchFolders(env: NodeJS.ProcessEnv): string[] {
+export function searchFolders(env: NodeJS.Dict<string>): string[] {
   const fromPath = (env.PATH ?? env.Path ?? "").split(delimiter).filter((folder) => folder !== "");
   const usual =
     process.platform === "win32"

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { dirname, join } from "node:path";
 import { startChild } from "./child.ts";
 import { type DataFolder, readJson, writeJson } from "./data-folder.ts";
-import { systemEnvironment } from "./environment.ts";
+import { asProcessEnv, systemEnvironment } from "./environment.ts";
 import type { MysqlProgram } from "./find-servers.ts";
 import { CloudProblem } from "./problem.ts";
 
@@ -146,7 +146,7 @@ function shareFolder(program: MysqlProgram): string {
   const { stdout: help } = spawnSync(program.path, ["--no-defaults", "--verbose", "--help"], {
     encoding: "utf8",
     maxBuffer: 16 * 1024 * 1024,
-    env: systemEnvironment(),
+    env: asProcessEnv(systemEnvironment()),
     stdio: ["ignore", "pipe", "ignore"],
     windowsHide: true,
   });

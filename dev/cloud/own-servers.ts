@@ -18,7 +18,7 @@ export const OWN_SERVER_SETTINGS = {
 export type OwnServers = { mysql?: MysqlAddress; redisUrl?: string; qstashUrl?: string };
 
 /** @throws {CloudProblem} when a variable is malformed, or names a database in PlanetScale's cloud */
-export function ownServers(env: NodeJS.ProcessEnv): OwnServers {
+export function ownServers(env: NodeJS.Dict<string>): OwnServers {
   const { LIVEFORUM_MYSQL_URL: mysql, LIVEFORUM_REDIS_URL: redis, LIVEFORUM_QSTASH_URL: qstash } = env;
   return {
     ...(mysql ? { mysql: parseMysqlUrl(mysql) } : {}),

@@ -30,7 +30,7 @@ export const FREE_PORTS: Ports = { worker: 0, mysql: 0, redis: 0, planetscale: 0
  * The ports of `npm run dev`.
  * @throws {CloudProblem} when a variable is not a port number or two parts share one.
  */
-export function portsFromEnvironment(env: NodeJS.ProcessEnv): Ports {
+export function portsFromEnvironment(env: NodeJS.Dict<string>): Ports {
   const ports = { ...FREE_PORTS };
   const owners = new Map<number, string>();
   for (const part of PARTS) {

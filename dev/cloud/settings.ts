@@ -42,7 +42,7 @@ export const CHOICES = {
 export type Choices = Partial<Record<keyof typeof CHOICES, string>>;
 
 /** What is chosen by environment variables, else by default. */
-export function readChoices(env: NodeJS.ProcessEnv): Choices {
+export function readChoices(env: NodeJS.Dict<string>): Choices {
   const choices: Choices = {};
   for (const [name, fallback] of Object.entries(CHOICES) as [keyof Choices, string][]) {
     const value = env[name] ?? fallback;

@@ -5,6 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { type Child, sleep, startChild } from "./child.ts";
 import type { Cloud } from "./cloud.ts";
 import type { DataFolder } from "./data-folder.ts";
@@ -50,7 +51,8 @@ export async function serveWorker(cloud: Cloud, url: string, options: WorkerOpti
 
   function takeLine(line: string): void {
     const { show, event } = understand(line);
-    if (show) options.print(line);
+    // Wrangler colours its messages whether a terminal reads them or not.
+    if (show) options.print(process.stdout.isTTY ? line : stripVTControlCharacters(line));
     if (event === "building") deadline = Date.now() + READY_TIMEOUT_MS;
     if (event === "broken build" && !ready) {
       deadline = Infinity;

@@ -2,7 +2,7 @@
  * SQL of boards.
  * @module
  */
-import { and, asc, eq, gt, lt, or, sql } from "drizzle-orm";
+import { and, asc, eq, gt, gte, lt, or, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { isDuplicateKey } from "../db/errors.ts";
 import { boards } from "../db/schema/boards.ts";
@@ -29,15 +29,16 @@ export function createBoardsRepository(db: Db) {
   return {
     /** In board order, from behind the given sort key. */
     async list(limit: number, after?: { position: number; id: number }) {
+      // The first condition alone bounds the range that the index is read in.
       const behind =
         after &&
-        or(
-          gt(boards.position, after.position),
-          and(eq(boards.position, after.position), gt(boards.id, after.id)),
+        and(
+          gte(boards.position, after.position),
+          or(gt(boards.position, after.position), gt(boards.id, after.id)),
         );
       return db
         .select(columns)
-        .from(boards)
+        .from(boards, { forceIndex: "boards_order" })
         .where(behind)
         .orderBy(asc(boards.position), asc(boards.id))
         .limit(limit);

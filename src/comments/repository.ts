@@ -114,6 +114,7 @@ export function createCommentsRepository(db: Db) {
           likeId: likes.id,
           revision: comments.revision,
           postAuthorId: posts.authorId,
+          postRevision: posts.revision,
           effectsDueAt: comments.effectsDueAt,
         })
         .from(comments)
@@ -135,6 +136,7 @@ export function createCommentsRepository(db: Db) {
         comment: forReader(row, viewerId),
         authorId: row.authorId,
         postAuthorId: row.postAuthorId,
+        postRevision: row.postRevision,
         revision: row.revision,
         effectsDueAt: row.effectsDueAt,
       };

@@ -41,14 +41,15 @@ export function createCommentsService(deps: Deps) {
    * The effects of a write: the post's count, its cache, its room, the job that notifies. Repeating them changes nothing, because the room
    * knows an event by its key.
    */
-  async function deliverEffects(id: number, dueAt: Date, hold: PostHold | null, revision = 0): Promise<void> {
-    const counted = await repository.count(id);
+  async function deliverEffects(id: number, dueAt: Date, hold: PostHold | null): Promise<void> {
+    await repository.count(id);
     const found = await repository.find(id, null);
-    if (counted !== undefined && found) await cache.fence(found.comment.postId, counted);
-    await hold?.release(counted ?? revision);
+    // Whoever counted it: what is cached is older than the post's revision as it is now.
+    if (found) await cache.fence(found.comment.postId, found.postRevision);
+    await hold?.release(found?.postRevision ?? 0);
     if (found) {
       const { likedByMe: _, ...comment } = found.comment;
-      const delivery = await rooms.publishToPost(comment.postId, eventsOf(comment));
+      const delivery = await rooms.publishToPost(comment.postId, eventsOf(comment, found.revision));
       if (delivery.status !== "done") return;
       // Nobody is told of what they did themselves; of a deletion the job is told all the same, for what it takes back.
       const own = found.authorId === found.postAuthorId && comment.deletedAt === null;
@@ -185,7 +186,7 @@ export function createCommentsService(deps: Deps) {
       if (found) {
         await cache.fence(found.comment.postId, revision).catch(ignoreOutage);
       }
-      background("effects of a comment", () => deliverEffects(id, at, null, revision));
+      background("effects of a comment", () => deliverEffects(id, at, null));
     },
 
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
@@ -204,15 +205,16 @@ export function createCommentsService(deps: Deps) {
 }
 
 /** What the room is told of a comment as it is now. Keys are of a state, so that telling twice is telling once. */
-function eventsOf(comment: Comment) {
+function eventsOf(comment: Comment, revision: number) {
   const { id, version } = comment;
+  const state = { of: `comment:${id}`, revision };
   if (comment.deletedAt !== null) {
-    return [{ type: "comment_deleted" as const, key: `comment_deleted:${id}`, data: comment }];
+    return [{ type: "comment_deleted" as const, key: `comment_deleted:${id}`, data: comment, state }];
   }
   return [
-    { type: "comment_added" as const, key: `comment_added:${id}`, data: comment },
+    { type: "comment_added" as const, key: `comment_added:${id}`, data: comment, state },
     ...(version > 1
-      ? [{ type: "comment_updated" as const, key: `comment_updated:${id}:${version}`, data: comment }]
+      ? [{ type: "comment_updated" as const, key: `comment_updated:${id}:${version}`, data: comment, state }]
       : []),
   ];
 }

@@ -19,6 +19,8 @@ type Deps = {
 const LEASE_MS = 10_000;
 /** Nothing is begun this long before the lease ends. */
 const LEASE_MARGIN_MS = 3_000;
+/** A sweep leaves alone what came due within this time: somebody is just telling it. */
+const SWEEP_GRACE_MS = 2_000;
 /** Rows of one round. */
 const ROUND_LIMIT = 100;
 const SWEEP_LIMIT = 200;
@@ -80,7 +82,7 @@ export function createAnnouncer({ inbox, rooms, now }: Deps) {
 
     /** Tells what stayed due, and frames that were held back. @returns how many readers there were */
     async sweep(): Promise<number> {
-      const readers = await inbox.listReaders(now(), SWEEP_LIMIT);
+      const readers = await inbox.listReaders(new Date(time() - SWEEP_GRACE_MS), SWEEP_LIMIT);
       for (let at = 0; at < readers.length; at += SWEEP_AT_ONCE) {
         await Promise.all(readers.slice(at, at + SWEEP_AT_ONCE).map(announce));
       }

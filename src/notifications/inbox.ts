@@ -184,12 +184,12 @@ export function createInboxRepository(db: Db) {
       );
     },
 
-    /** Readers to whom something is due, longest due first. */
-    async listReaders(now: Date, limit: number): Promise<number[]> {
+    /** Readers to whom something has been due since `before`, longest due first. */
+    async listReaders(before: Date, limit: number): Promise<number[]> {
       const rows = await db
         .select({ readerId: notifications.userId })
         .from(notifications)
-        .where(lte(notifications.effectsDueAt, now))
+        .where(lte(notifications.effectsDueAt, before))
         .groupBy(notifications.userId)
         .orderBy(sql`min(${notifications.effectsDueAt})`)
         .limit(limit);

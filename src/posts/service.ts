@@ -54,18 +54,23 @@ export function createPostsService(deps: Deps) {
   }
 
   /** What the room is told of a post as it is now; null: it is gone. A new post has nobody in its room yet. */
-  async function tellRoom(id: number, post: Post | null): Promise<Delivery> {
+  async function tellRoom(id: number, revision: number, post: Post | null): Promise<Delivery> {
     if (!post) return rooms.deletePost(id);
     if (post.version === 1) return { status: "done" };
     return rooms.publishToPost(id, [
-      { type: "post_updated", key: `post_updated:${id}:${post.version}`, data: post },
+      {
+        type: "post_updated",
+        key: `post_updated:${id}:${post.version}`,
+        data: post,
+        state: { of: `post:${id}`, revision },
+      },
     ]);
   }
 
   /** The effects of a write: board's count, cache, room, the job that takes notifications back. Repeating them changes nothing. */
   async function deliverEffects(id: number, revision: number, post: Post | null, dueAt: Date): Promise<void> {
     await Promise.all([cache.fence(id, revision), repository.count(id)]);
-    if ((await tellRoom(id, post)).status !== "done") return;
+    if ((await tellRoom(id, revision, post)).status !== "done") return;
     if (!post) {
       const queued = await jobs.publish("sync-notification", { source: "post", id }, "deleted");
       if (queued.status !== "done") return;
@@ -206,10 +211,15 @@ export function createPostsService(deps: Deps) {
       };
       if (!(await repository.update(guard(actor, id, version), change, at)))
         throw await refusal(actor, id, version);
-      const [{ post, revision }, likedByMe] = await Promise.all([
+      const [{ post: stored, revision }, likedByMe, cached] = await Promise.all([
         find(id),
         repository.isLikedBy(actor.id, id),
+        readCache(id, null),
       ]);
+      const viewCount = cached?.hit
+        ? cached.post.viewCount
+        : stored.viewCount + (cached?.unflushedViews ?? 0);
+      const post = { ...stored, viewCount };
       await announce(id, revision, post, at);
       return { ...post, likedByMe };
     },

@@ -2,7 +2,7 @@
  * Who counts as a viewer, and how counted views reach the database.
  * @module
  */
-import { inArray, sql } from "drizzle-orm";
+import { inArray, lt, sql } from "drizzle-orm";
 import { sha256Hex } from "../common/crypto.ts";
 import type { Db } from "../db/client.ts";
 import { retryOnDeadlock } from "../db/errors.ts";
@@ -12,7 +12,7 @@ import type { PostCache } from "./cache.ts";
 
 /** Programs that say of themselves that they read on nobody's behalf. */
 const CRAWLER =
-  /bot\b|bots\b|crawl|spider|slurp|facebookexternalhit|embedly|preview|lighthouse|headless|monitor|pingdom|archiver|scrapy/i;
+  /(?<!cu)bots?\b|crawl|spider|slurp|facebookexternalhit|embedly|preview|lighthouse|headless|monitor|pingdom|archiver|scrapy/i;
 
 /** What tells one viewer from another. */
 export type ViewerTraits = { userId: number | null; network: string; userAgent: string | undefined };
@@ -65,4 +65,14 @@ async function applyChunk(db: Db, chunkId: string, chunk: [number, number][]): P
         ${viewBatches.applied} = true
       where ${inArray(posts.id, ids)} and ${viewBatches.applied} = false`),
   );
+}
+
+/** Batches are remembered for this long: far longer than a flush that died waits for the next one. */
+const BATCH_DAYS = 7;
+
+/** Forgets batches that were done long ago, at most `limit` of them. One statement. @returns how many */
+export async function forgetViewBatches(db: Db, now: Date, limit: number): Promise<number> {
+  const before = new Date(now.getTime() - BATCH_DAYS * 86_400_000);
+  const result = await db.delete(viewBatches).where(lt(viewBatches.createdAt, before)).limit(limit);
+  return result.rowsAffected;
 }

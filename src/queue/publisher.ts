@@ -87,16 +87,11 @@ function deduplicationId(name: JobName, payload: object, occasion: string | numb
 }
 
 /** The SDK takes no signal: after `timeoutMs` its call is left to itself. */
-async function within<T>(timeoutMs: number, call: Promise<T>): Promise<T> {
-  let timer = 0;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+function within<T>(timeoutMs: number, call: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
       reject(new Error(`QStash did not answer within ${timeoutMs} ms`));
     }, timeoutMs);
+    void call.finally(() => clearTimeout(timer)).then(resolve, reject);
   });
-  try {
-    return await Promise.race([call, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -217,6 +217,8 @@ type Announced<Frame> = Frame extends { type: infer Type; data: infer Data }
       key: string;
       type: Type;
       data: Data;
+      /** Which thing's state the data is, and its order among them: what is older than the room was told is not told. */
+      state?: { of: string; revision: number };
     }
   : never;
 

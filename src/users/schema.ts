@@ -26,8 +26,12 @@ export const authorSchema = z.object({ id: z.int(), username: z.string() }).null
 export const usernameSchema = z
   .string()
   .refine((name) => characterCount(name) >= 3 && characterCount(name) <= 30, "must have 3 to 30 characters")
-  // Not `.regex()`: the pattern needs a flag, which a JSON Schema cannot say.
-  .refine((name) => /^[\p{L}\p{M}\p{Nd}_-]*$/u.test(name), "may have letters, digits, _ and - only")
+  // Not `.regex()`: the pattern needs a flag, which a JSON Schema cannot say. Fillers and the like are letters that
+  // nobody sees.
+  .refine(
+    (name) => /^[\p{L}\p{M}\p{Nd}_-]*$/u.test(name) && !/\p{Default_Ignorable_Code_Point}/u.test(name),
+    "may have letters, digits, _ and - only",
+  )
   .meta({
     description: "3-30 letters of any script, digits, `_` and `-`; unique regardless of case",
     example: "mina",

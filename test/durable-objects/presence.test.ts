@@ -48,12 +48,16 @@ describe("presence", () => {
     await evictDurableObject(rooms.post(postId));
     travel(9_000);
     await wake(postId);
+    // Whoever comes meanwhile is told of them too.
+    const passer = await enterPost(postId);
+    expect(passer.ready.viewers).toBe(3);
+    await watcher.socket.next("presence");
     const back = await enterPost(postId, { userId });
     travel(9_000);
     await wake(postId);
     await watcher.socket.settle();
-    expect(back.ready.viewers).toBe(2);
-    expect(watcher.socket.frames.filter(({ type }) => type === "presence")).toHaveLength(1);
+    expect(back.ready.viewers).toBe(3);
+    expect(watcher.socket.frames.filter(({ type }) => type === "presence")).toHaveLength(2);
   });
 
   it("counts somebody out who stays away for ten seconds, even across an eviction", async ({ expect }) => {

@@ -242,6 +242,18 @@ describe("the life of a socket", () => {
     expect(await socket.untilClosed()).toMatchObject({ code: 4401 });
   });
 
+  it("is not made shorter by a token that ends sooner", async ({ expect }) => {
+    const userId = freshId();
+    const postId = freshId();
+    const { socket } = await enterPost(postId, { userId });
+    socket.send({ type: "auth", token: await accessToken({ userId }, new Date(Date.now() - 600_000)) });
+    await socket.settle();
+    travel(600_000);
+    await runDurableObjectAlarm(rooms.post(postId));
+    await socket.settle();
+    expect(socket.closed).toBeUndefined();
+  });
+
   it("ends with 4403 when it brings somebody else's token", async ({ expect }) => {
     const postId = freshId();
     const { socket } = await enterPost(postId);

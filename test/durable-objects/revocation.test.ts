@@ -10,8 +10,10 @@ import {
   returnToPresent,
   rooms,
   socketOf,
+  ticket,
   travel,
 } from "../support/sockets.ts";
+import { ticketRequest } from "../../src/realtime/ticket.ts";
 
 afterEach(returnToPresent);
 
@@ -137,6 +139,18 @@ describe("ending sessions", () => {
         expect(await socketOf(response).untilClosed()).toMatchObject({ code: 4401 });
       }
     }
+  });
+
+  it("refuses a socket whose ending reaches the room before the word of the user's object", async ({
+    expect,
+  }) => {
+    const userId = freshId();
+    const statuses = await runInDurableObject(rooms.post(freshId()), async (instance) => {
+      const knocks = [1, 2].map((sessionId) => instance.fetch(ticketRequest(ticket({ userId, sessionId }))));
+      instance.endSessions(userId, { sessionIds: [1], epoch: 0, keptSessionId: null, erased: false });
+      return (await Promise.all(knocks)).map(({ status }) => status);
+    });
+    expect(statuses).toEqual([401, 101]);
   });
 
   it("refuses a token of an ended session as a fresh one", async ({ expect }) => {

@@ -109,7 +109,7 @@ function clientOf(base: Record<string, string>, options: ClientOptions): Client 
   const { address = randomAddress(), userAgent = "liveforum-test/1.0" } = options;
   const contexts: ExecutionContext[] = [];
   // One object for the life of the client: settings are parsed once for each.
-  const ownEnv = options.settings ? ({ ...env, ...options.settings } as WorkerBindings) : undefined;
+  const ownEnv = options.settings ? { ...env, ...options.settings } : undefined;
 
   async function send(request: Request): Promise<Response> {
     if (!ownEnv) return exports.default.fetch(request);

@@ -121,10 +121,35 @@ export async function actorsOf(rows: readonly { id: number }[]) {
 
 type UserRooms = Pick<RoomPublisher, "publishToUser">;
 
-/** The Worker's notifications at another time, with rooms and a database of the test's choice. */
-export function serviceAt(now: Date | (() => Date), rooms: UserRooms, database: Db = db) {
-  const clock = typeof now === "function" ? now : () => now;
-  const announcer = createAnnouncer({ inbox: createInboxRepository(database), rooms, now: clock });
+/**
+ * A time that the crons of other tests do not reach: what is due then is left alone by them. @param ms further ahead
+ */
+export function ahead(ms = 0): Date {
+  return new Date(Date.now() + 3_600_000 + ms);
+}
+
+export type WorkerOptions = {
+  /** The time, or a clock; `ahead` by default. */
+  now?: Date | (() => Date);
+  rooms: UserRooms;
+  database?: Db;
+  /** The only reader that its sweeps see. */
+  reader?: Pick<Actor, "id">;
+};
+
+/** The notifications of a Worker of its own, with clock, rooms and database of the test's choice. */
+export function createWorker({ now = ahead, rooms, database = db, reader }: WorkerOptions) {
+  const clock = typeof now === "function" ? () => now() : () => now;
+  const inbox = createInboxRepository(database);
+  const announcer = createAnnouncer({
+    inbox: {
+      ...inbox,
+      listReaders: async (...args) =>
+        (await inbox.listReaders(...args)).filter((id) => reader === undefined || id === reader.id),
+    },
+    rooms,
+    now: clock,
+  });
   const work: Promise<unknown>[] = [];
   const service = createNotificationsService({
     repository: createNotificationsRepository(database),
@@ -194,7 +219,7 @@ export async function discrepancies(reader: Actor, rooms: RecordedRooms): Promis
     const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
     if (left !== right) wrong.push(`${what}: ${left} instead of ${right}`);
   };
-  const { service } = serviceAt(new Date(), rooms);
+  const { service } = createWorker({ rooms });
   const rows = await rowsOf(reader.id);
   const actors = await actorsOf(rows);
   for (const row of rows) {

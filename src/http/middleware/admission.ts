@@ -26,6 +26,8 @@ export function admitWrite(policy: PolicyName = "write") {
     const admission = admit(c, policy);
     c.var.services.redis.flush();
     await admission;
+    // In the same pipeline, but for the one time that Redis does not know its script.
+    await c.var.hold?.held;
     await next();
     setLimitHeaders(c);
   });

@@ -2,13 +2,16 @@
  * Starts what the suite runs on: a local cloud of its own on free ports, once for all projects.
  * @module
  */
-import { dirname, join } from "node:path";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 import { type Cloud, startCloud } from "../../../dev/cloud/cloud.ts";
+import { openDataFolder } from "../../../dev/cloud/data-folder.ts";
 import { migrate } from "../../../dev/cloud/migrate.ts";
 import { ownServers } from "../../../dev/cloud/own-servers.ts";
 import { FREE_PORTS } from "../../../dev/cloud/ports.ts";
+import { birthOf } from "../../../dev/cloud/processes.ts";
 import { workerSettings } from "../../../dev/cloud/settings.ts";
 import { copyDocsAssets } from "../../../dev/docs-assets.ts";
 import type { CloudAddresses } from "../provided.ts";
@@ -17,17 +20,18 @@ import { startRecorder } from "./recorder.ts";
 
 /** Divides the waits between QStash's retries. */
 const QSTASH_SPEED = 60;
-const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..");
+const LOCAL = fileURLToPath(new URL("../../../.local", import.meta.url));
 
 /** @returns the tear-down */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   copyDocsAssets();
+  await removeAbandoned();
   const { own, remove } = await isolate(ownServers(process.env));
   let cloud: Cloud;
   try {
     cloud = await startCloud({
       // A folder of its own for each run: several may go on at a time, and each starts empty.
-      dataDir: join(ROOT, ".local", `test-${process.pid}`),
+      dataDir: join(LOCAL, `test-${process.pid}`),
       ports: FREE_PORTS,
       own,
       qstashSpeed: QSTASH_SPEED,
@@ -65,6 +69,20 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   };
 }
 
+/** A run that went with the machine, or before it had a watchdog, leaves its folder to the next. */
+async function removeAbandoned(): Promise<void> {
+  mkdirSync(LOCAL, { recursive: true });
+  for (const name of readdirSync(LOCAL)) {
+    const [, owner] = /^test-(\d+)$/.exec(name) ?? [];
+    if (owner === undefined || birthOf(Number(owner)) !== undefined) continue;
+    try {
+      (await openDataFolder(join(LOCAL, name), { removeOnDeath: true })).release();
+    } catch {
+      // Somebody else is at it.
+    }
+  }
+}
+
 function suiteSettings(cloud: Cloud) {
   return workerSettings(
     cloud.secrets,
@@ -87,7 +105,7 @@ function suiteSettings(cloud: Cloud) {
 /** What the user exported for deployments has no say here; wrangler looks for the required secrets here too. */
 function shieldEnvironment(settings: Record<string, string>): void {
   for (const name of Object.keys(process.env)) {
-    if (/^CLOUDFLARE_/.test(name)) delete process.env[name];
+    if (name.startsWith("CLOUDFLARE_")) delete process.env[name];
   }
   // Else wrangler tells of each file of tests where its settings come from.
   Object.assign(process.env, settings, { WRANGLER_LOG: "error" });
