@@ -210,7 +210,7 @@ describe("a room over real sockets", () => {
   it("is not held up by a client that stops reading", async ({ expect }) => {
     const account = await register();
     const postId = await newPost(account, await newBoard());
-    const sleeper = connect(Number(new URL(worker.url).port), "localhost");
+    const sleeper = connect(Number(new URL(worker.url).port), "127.0.0.1");
     sleeper.write(
       `GET /api/rooms/post:${postId} HTTP/1.1\r\nHost: ${new URL(worker.url).host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer ${account.token}\r\n\r\n`,
     );

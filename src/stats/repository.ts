@@ -56,6 +56,9 @@ export function createStatsRepository(db: Db) {
         rowsOf(sql`${likes}`, sql`${likes.createdAt}`, sql`0, 0, 1, 0`, from, to),
         rowsOf(sql`${users}`, sql`${users.createdAt}`, sql`0, 0, 0, 1`, from, to),
       ];
+      // The last quarter of an hour gets a row even when nothing happened: the next run goes on from there.
+      const last = sqlTime(new Date(to.getTime() - BUCKET_SECONDS * 1000));
+      parts.push(sql`select cast(${last} as datetime(3)), 0, 0, 0, 0`);
       await db.execute(sql`
         insert into ${activityRollups} (bucket, posts, comments, likes, users, updated_at)
         select counted.bucket, sum(counted.posts), sum(counted.comments), sum(counted.likes), sum(counted.users), ${sqlTime(now)}

@@ -246,10 +246,12 @@ describe("the life of a socket", () => {
     const userId = freshId();
     const postId = freshId();
     const { socket } = await enterPost(postId, { userId });
+    const sooner = await enterPost(postId, { expiresAt: Date.now() + 500_000 });
     socket.send({ type: "auth", token: await accessToken({ userId }, new Date(Date.now() - 600_000)) });
     await socket.settle();
     travel(600_000);
     await runDurableObjectAlarm(rooms.post(postId));
+    expect(await sooner.socket.untilClosed()).toMatchObject({ code: 4401 });
     await socket.settle();
     expect(socket.closed).toBeUndefined();
   });

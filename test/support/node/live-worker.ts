@@ -28,7 +28,7 @@ export async function startLiveWorker(): Promise<LiveWorker> {
     removeOnDeath: true,
   });
   const port = await claimPort("worker", 0);
-  const url = `http://localhost:${port}`;
+  const url = `http://127.0.0.1:${port}`;
   const start = async () => {
     const child = startWorker(folder, port, { ...inject("cloud").settings, PUBLIC_URL: url }, () => {});
     const giveUpAt = Date.now() + READY_WITHIN_MS;
