@@ -167,9 +167,7 @@ describe("the roll-up", () => {
     ]);
   });
 
-  it("counts what becomes visible late, within two hours of the time that it carries", async ({
-    expect,
-  }) => {
+  it("counts what becomes visible late, within two hours of the time that it carries", async ({ expect }) => {
     const one = await forum("2026-11-22T12:00:00.000Z");
     const start = one.clock.now;
     await make("users", start - DAY_MS);

@@ -99,7 +99,8 @@ export async function onPort<T>(
       return await start(await claimPort(part, port));
     } catch (error) {
       const lost =
-        error instanceof CloudProblem && error.logLines.some((line) => /address already in use/i.test(line));
+        error instanceof CloudProblem &&
+        error.logLines.some((line) => /address already in use|port is already allocated/i.test(line));
       if (port !== 0 || attempt === 3 || !lost) throw error;
     }
   }

@@ -23,8 +23,7 @@ export function createStatsService({ repository, now }: { repository: StatsRepos
      * @throws AppError `validation_failed` for a range that is reversed or longer than 366 days
      */
     async daily({ from, to, timeZone }: DailyQuery): Promise<DailyStats> {
-      const last =
-        to ?? (from === undefined ? dateAt(timeZone, now().getTime()) : addDays(from, DAYS_DEFAULT - 1));
+      const last = to ?? dateAt(timeZone, now().getTime());
       const first = from ?? addDays(last, 1 - DAYS_DEFAULT);
       const days = daysBetween(first, last) + 1;
       if (days < 1) throw fieldError("to", "must not be before from");

@@ -8,12 +8,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import { OWN_SERVER_SETTINGS } from "../../dev/cloud/own-servers.ts";
 import { PORT_SETTINGS } from "../../dev/cloud/ports.ts";
 import { endProcesses, groupAlive, type ProcessRecord, survivors } from "../../dev/cloud/processes.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const NEEDED = ["dev", "src", "durable-objects", "migrations", "public", "wrangler.toml", "package.json"];
 const PATIENCE_MS = 60_000;
+/** Those of the user stay out of the tests of the private ones. */
+const NO_OWN_SERVERS = Object.fromEntries(
+  [...Object.keys(OWN_SERVER_SETTINGS), "LIVEFORUM_DATA_DIR"].map((name) => [name, ""]),
+);
 
 export type Checkout = {
   path: string;
@@ -59,7 +64,7 @@ export function startDev(
   const freePorts = Object.values(PORT_SETTINGS).map(({ variable }) => [variable, "0"]);
   const child = spawn(process.execPath, [checkout.file("dev/main.ts"), ...args], {
     cwd: checkout.path,
-    env: { ...process.env, ...Object.fromEntries(freePorts), ...env },
+    env: { ...process.env, ...NO_OWN_SERVERS, ...Object.fromEntries(freePorts), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
