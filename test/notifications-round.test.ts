@@ -122,6 +122,17 @@ describe("a round", () => {
     });
   });
 
+  it("tells the count when something is taken back that only the count told of", ({ expect }) => {
+    const full = [1, 2, 3, 4, 5].map((age) => START - age * SECOND_MS).join(",");
+    const held = live(row({ frames: full }), START).after;
+    expect(held).toMatchObject({ withdrawnAt: null, announcedRevision: null });
+    const gone = live({ ...held, people: 0, lastActor: null }, START + 1);
+    expect([gone.events, gone.after.announcedRevision]).toEqual([[], 0]);
+    const later = live(gone.after, START + FRAME_WINDOW_MS);
+    expect(later.events).toMatchObject([{ type: "notification_read", data: { ids: [7] } }]);
+    expect(later.after.announcedRevision).toBeNull();
+  });
+
   it("counts what it shows and what it takes back", ({ expect }) => {
     const shown = row({ id: 1 });
     const takenBack = row({ id: 2, withdrawnAt: null, announcedRevision: 1, people: 0, lastActor: null });

@@ -38,10 +38,18 @@ export function createCommentsService(deps: Deps) {
   const { repository, posts, cache, rooms, jobs, cursors, background, now } = deps;
 
   /**
-   * The effects of a write: the post's count, its cache, its room, the job that notifies. Repeating them changes nothing, because the room
-   * knows an event by its key.
+   * The effects of a write: the post's count, its cache, its room, the job that notifies. Repeating them changes nothing,
+   * because the room knows an event by its key.
+   * @param fresh a comment that was just made: the room is told of it at once, so that comments are told in the order in
+   * which they were answered. The post is held out of the cache since before it was written.
    */
-  async function deliverEffects(id: number, dueAt: Date, hold: PostHold | null): Promise<void> {
+  async function deliverEffects(
+    id: number,
+    dueAt: Date,
+    hold: PostHold | null,
+    fresh: Comment | null = null,
+  ): Promise<void> {
+    const early = fresh && rooms.publishToPost(fresh.postId, eventsOf(fresh, 1));
     await repository.count(id);
     const found = await repository.find(id, null);
     // Whoever counted it: what is cached is older than the post's revision as it is now.
@@ -49,7 +57,8 @@ export function createCommentsService(deps: Deps) {
     await hold?.release(found?.postRevision ?? 0);
     if (found) {
       const { likedByMe: _, ...comment } = found.comment;
-      const delivery = await rooms.publishToPost(comment.postId, eventsOf(comment, found.revision));
+      const delivery = await (early ??
+        rooms.publishToPost(comment.postId, eventsOf(comment, found.revision)));
       if (delivery.status !== "done") return;
       // Nobody is told of what they did themselves; of a deletion the job is told all the same, for what it takes back.
       const own = found.authorId === found.postAuthorId && comment.deletedAt === null;
@@ -147,8 +156,7 @@ export function createCommentsService(deps: Deps) {
       if (typeof outcome === "string") background("release post", () => hold.release(0));
       if (outcome === "no_post") throw new AppError("not_found", "There is no such post");
       if (outcome === "duplicate") return replay(actor, claim);
-      background("effects of a comment", () => deliverEffects(outcome, at, hold));
-      return {
+      const comment: Comment = {
         id: outcome,
         postId,
         author: { id: actor.id, username: actor.username },
@@ -158,8 +166,9 @@ export function createCommentsService(deps: Deps) {
         createdAt: at.toISOString(),
         updatedAt: at.toISOString(),
         deletedAt: null,
-        likedByMe: false,
       };
+      background("effects of a comment", () => deliverEffects(outcome, at, hold, comment));
+      return { ...comment, likedByMe: false };
     },
 
     /** @throws AppError `forbidden`, `not_found` or `version_mismatch` */

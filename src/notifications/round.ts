@@ -78,6 +78,9 @@ export const FRAME_WINDOW_MS = 600_000;
 const PROMPT_FRAMES = 3;
 const SPACING_MS = [30_000, 120_000] as const;
 
+/** No revision: the room was told a count with the notification in it, but nothing else of it. */
+const COUNTED_ONLY = 0;
+
 type Outcome = {
   row: DueNotification;
   state: NotificationState;
@@ -142,7 +145,11 @@ function planUnread(row: DueNotification, now: number): Outcome {
   if (shown(state) !== shown(row) || differs(state, row)) state.revision += 1;
 
   const frame = gone ? "withdraw" : "notify";
-  if (gone && row.announcedRevision === null) return { row, state, frame: null, heldUntil: null };
+  if (gone && row.announcedRevision === null) {
+    if (!shown(row)) return { row, state, frame: null, heldUntil: null };
+    // The room knows of none, but other frames have told a count with it.
+    state.announcedRevision = COUNTED_ONLY;
+  }
   // Said before, by somebody who could not finish: saying it again is harmless, and no further frame.
   if (state.revision === row.announcedRevision) return { row, state, frame, heldUntil: null };
   const frames = readFrames(row.frames);

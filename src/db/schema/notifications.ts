@@ -30,7 +30,7 @@ export const notifications = mysqlTable(
     withdrawnAt: instant("withdrawn_at"),
     /** +1 for each change that its reader sees. */
     revision: int("revision", { unsigned: true }).notNull().default(1),
-    /** The revision that the reader's room was told, or is being told; null: the room knows of none. */
+    /** The revision that the reader's room was told, or is being told; null: the room knows of none; 0: of the count only. */
     announcedRevision: int("announced_revision", { unsigned: true }),
     /** When frames told of this target: milliseconds since the epoch, newest first, five at most, comma-separated. */
     frames: varchar("frames", { length: 69 }).notNull().default(""),
