@@ -169,6 +169,9 @@ function connect(
     signal.addEventListener("abort", leave, { once: true });
     socket.addEventListener("open", () => {
       opened = true;
+      // workerd (seen at 1.20261023.1) leaves the connection of a client that never sent anything open after the
+      // closing handshake, until the object sleeps.
+      socket.send(PING);
     });
     socket.addEventListener("message", ({ data }) => {
       heardAt = Date.now();
