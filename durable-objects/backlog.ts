@@ -6,8 +6,8 @@ import { base64Url } from "../src/common/crypto.ts";
 import type { Position } from "../src/realtime/events.ts";
 
 /** The log keeps this many events and everything younger than `LOG_MIN_AGE_MS`. */
-export const LOG_MIN_EVENTS = 500;
-export const LOG_MIN_AGE_MS = 24 * 3_600_000;
+const LOG_MIN_EVENTS = 500;
+const LOG_MIN_AGE_MS = 24 * 3_600_000;
 /** A log that has outgrown this gives up age before the object's storage (10 GB) is full. */
 const LOG_MAX_BYTES = 2 * 1024 ** 3;
 /** More than this is not replayed in one go: the client reads by REST instead. Characters of JSON. */

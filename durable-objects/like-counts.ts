@@ -6,7 +6,7 @@ import type { LikeCount } from "../src/realtime/events.ts";
 import type { LogEvent } from "./backlog.ts";
 
 /** Time between two frames of one target. Four in a second with room to spare for the network's jitter. */
-export const COUNT_INTERVAL_MS = 300;
+const COUNT_INTERVAL_MS = 300;
 /** Longer than any count can be on its way. */
 const COUNT_MEMORY_MS = 7 * 24 * 3_600_000;
 

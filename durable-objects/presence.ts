@@ -7,9 +7,9 @@ import { openMembers, openSockets } from "./sockets.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** How long somebody without a socket still counts. */
-export const GRACE_MS = 10_000;
+const GRACE_MS = 10_000;
 /** At most one `presence` frame in this time. */
-export const PRESENCE_INTERVAL_MS = 1_000;
+const PRESENCE_INTERVAL_MS = 1_000;
 
 /** Names of the tasks, for the owner's alarm. */
 export const PRESENCE_TASK = "presence";

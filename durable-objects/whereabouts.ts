@@ -17,7 +17,7 @@ export type Whereabout = Session & {
 export type Entrance = "welcome" | "ended" | "full";
 
 /** Sockets of one user in all posts' rooms together. */
-export const WHEREABOUTS_MAX = 500;
+const WHEREABOUTS_MAX = 500;
 /** A row is kept this much longer than its token, in case its room was late. */
 const EXPIRED_FOR_MS = 60_000;
 

@@ -231,6 +231,26 @@ describe.for(KINDS)("a like of a %s", (type) => {
       }
     }
   });
+
+  it("is changed and settled by way of one key, so that neither of two is a deadlock's victim", async ({
+    expect,
+  }) => {
+    const { target } = await newTarget(type);
+    const client = await liker({ settings: {} });
+    const { calls } = await watchUpstreams(0).during(async () => {
+      for (const turn of [like, unlike, like]) {
+        await turn(client, target);
+        await client.settled();
+      }
+    });
+    const changes = statements(calls).filter((text) => /^\s*update `likes`/.test(text));
+    expect(changes).toHaveLength(6);
+    for (const text of changes) {
+      const { rows } = await db.execute(sql.raw(`explain ${text}`));
+      const [row] = (rows as { table: string; key: string }[]).filter(({ table }) => table === "likes");
+      expect([text, row?.key]).toEqual([text, "likes_user_target"]);
+    }
+  });
 });
 
 describe("a like of a post", () => {

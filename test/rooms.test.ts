@@ -1,7 +1,7 @@
 /** Entering rooms through the Worker: by upgrade and by long poll. */
 import { describe, it } from "vitest";
 import type { PolledFrame } from "../src/realtime/events.ts";
-import { anonymous, type Problem, signedIn } from "./support/client.ts";
+import { anonymous, ORIGIN, type Problem, signedIn } from "./support/client.ts";
 import { bodyOf, login, post, registerUser } from "./support/factories.ts";
 import { enter, enterPost, rooms, socketOf, until, upgrade } from "./support/sockets.ts";
 import { expiredToken, forge } from "./support/tokens.ts";
@@ -107,8 +107,8 @@ describe("GET /rooms/{room} with Upgrade", () => {
     for (const origin of [
       "https://evil.example",
       "null",
-      "http://liveforum.test.evil.example",
-      "https://liveforum.test",
+      `${ORIGIN}.evil.example`,
+      ORIGIN.replace("http:", "https:"),
       "http://localhost:3001",
     ]) {
       expect(await refusal(await upgrade(`post:${id}`, { token, headers: { origin } })), origin).toEqual([
@@ -116,7 +116,7 @@ describe("GET /rooms/{room} with Upgrade", () => {
         "forbidden",
       ]);
     }
-    for (const origin of ["http://liveforum.test", "http://localhost:3000"]) {
+    for (const origin of [ORIGIN, "http://localhost:3000"]) {
       expect((await upgrade(`post:${id}`, { token, headers: { origin } })).status, origin).toBe(101);
     }
   });

@@ -17,6 +17,7 @@ import {
   type Position,
   serverFrameSchema,
   SUBPROTOCOL,
+  TYPING_TTL_MS,
 } from "./events.ts";
 import { parseRoom, type Room } from "./rooms.ts";
 import type { Visitor } from "./service.ts";
@@ -106,6 +107,7 @@ const joinRoom = createRoute({
   description: [
     `Needs \`Upgrade: websocket\`. Browsers send the access token as the subprotocol pair \`${SUBPROTOCOL}\`, \`${BEARER_PROTOCOL_PREFIX}<token>\` and are answered with \`${SUBPROTOCOL}\` alone; others may send it as \`Authorization\`.`,
     "The first frame is `ready`. All frames, the room's and the client's (`ping`, `auth`, `typing`), are described under status 101.",
+    `A \`typing\` stands for ${TYPING_TTL_MS / 1000} s after the last one of the same user.`,
     "With `epoch` and `after` every event after that one follows `ready` (`resume` is `replayed`), unless the log no longer reaches back (`resync`).",
     "Closing codes: 4401 the token ran out or was revoked, 4403 an `auth` frame with the token of somebody else, 4404 the post is gone, 4429 over 50 frames in 10 s, 4503 the room is full, 1009 a frame over 4 KiB.",
   ].join("\n\n"),

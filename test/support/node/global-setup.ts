@@ -47,10 +47,10 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   void cloud.failed.then((problem) => {
     console.error(`[cloud] ${problem.message}\n${problem.logLines.join("\n")}`);
   });
-  const settings = suiteSettings(cloud);
+  const recorder = await startRecorder();
+  const settings = suiteSettings(cloud, recorder.url);
   shieldEnvironment(settings);
   await migrate(settings.DATABASE_URL);
-  const recorder = await startRecorder();
   const { mysql } = cloud;
   const addresses: CloudAddresses = {
     settings,
@@ -83,14 +83,15 @@ async function removeAbandoned(): Promise<void> {
   }
 }
 
-function suiteSettings(cloud: Cloud) {
+/** The Worker of the suite cannot be reached from outside: what QStash delivers to it ends at the recorder, at once. */
+function suiteSettings(cloud: Cloud, recorder: string) {
   return workerSettings(
     cloud.secrets,
     {
       planetscaleUrl: cloud.planetscaleUrl,
       upstashUrl: cloud.upstashUrl,
       qstashUrl: cloud.qstashUrl,
-      publicUrl: "http://liveforum.test",
+      publicUrl: recorder,
     },
     {
       CORS_ORIGINS: "http://localhost:3000",
