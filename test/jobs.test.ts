@@ -184,7 +184,8 @@ describe("the publisher", () => {
     await publisher(QSTASH_URL, recorder).publish("sync-notification", payload, crypto.randomUUID());
     const { text, signed } = await delivered(payload);
     const here = anonymous({ settings: { PUBLIC_URL: recorder } });
-    expect((await send(text, signed)).status).toBe(401);
+    const elsewhere = anonymous({ settings: { PUBLIC_URL: "http://elsewhere.test" } });
+    expect((await send(text, signed, elsewhere)).status).toBe(401);
     expect(await rowsOf(author.id)).toEqual([]);
     expect((await send(text, signed, here)).status).toBe(204);
     expect(await unreadOf(author.id)).toHaveLength(1);
