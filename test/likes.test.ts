@@ -245,11 +245,8 @@ describe.for(KINDS)("a like of a %s", (type) => {
     });
     const changes = statements(calls).filter((text) => /^\s*update `likes`/.test(text));
     expect(changes).toHaveLength(6);
-    for (const text of changes) {
-      const { rows } = await db.execute(sql.raw(`explain ${text}`));
-      const [row] = (rows as { table: string; key: string }[]).filter(({ table }) => table === "likes");
-      expect([text, row?.key]).toEqual([text, "likes_user_target"]);
-    }
+    // Named in the statement: what EXPLAIN says of it depends on whether the like is on at that moment.
+    for (const text of changes) expect(text).toContain("update `likes` force index (likes_user_target)");
   });
 });
 

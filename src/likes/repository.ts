@@ -65,7 +65,7 @@ export function createLikesRepository(db: Db) {
         : sql` and exists (select 1 from ${posts} where ${posts.id} = ${comments.postId} and ${posts.deletedAt} is null)`;
     const result = await retryOnDeadlock(() =>
       db.execute(sql`
-        update ${likes} join ${table} on ${table.id} = ${likes.targetId}
+        update ${likes} force index (likes_user_target) join ${table} on ${table.id} = ${likes.targetId}
         set ${table.likeCount} = ${packed} & ${literal(COUNT_MASK)}, ${table.revision} = ${table.revision} + 1,
           ${likes.active} = ${active}, ${likes.revision} = ${likes.revision} + 1,
           ${likes.updatedAt} = ${sqlTime(now)}, ${likes.effectsDueAt} = ${sqlTime(now)}
@@ -124,17 +124,13 @@ export function createLikesRepository(db: Db) {
 
     /** Marks the effects of the change at `dueAt` as done, unless there was another since. */
     async settle(userId: number, target: LikeTarget, dueAt: Date): Promise<void> {
-      await db
-        .update(likes)
-        .set({ effectsDueAt: null })
-        .where(
-          and(
-            eq(likes.userId, userId),
-            eq(likes.targetType, target.type),
-            eq(likes.targetId, target.id),
-            eq(likes.effectsDueAt, dueAt),
-          ),
-        );
+      // By the key of the change, not by that of due effects: locked in one order, the two are no deadlock.
+      await retryOnDeadlock(() =>
+        db.execute(sql`
+          update ${likes} force index (likes_user_target) set ${likes.effectsDueAt} = null
+          where ${likes.userId} = ${userId} and ${likes.targetType} = ${target.type}
+            and ${likes.targetId} = ${target.id} and ${likes.effectsDueAt} = ${sqlTime(dueAt)}`),
+      );
     },
 
     /** Likes whose effects are overdue since before `before`, oldest first. */
