@@ -3,14 +3,14 @@
  * @module
  */
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { OWN_SERVER_SETTINGS } from "../../dev/cloud/own-servers.ts";
 import { PORT_SETTINGS } from "../../dev/cloud/ports.ts";
-import { endProcesses, groupAlive, type ProcessRecord, survivors } from "../../dev/cloud/processes.ts";
+import { endProcesses, type ProcessRecord, survivors } from "../../dev/cloud/processes.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const NEEDED = ["dev", "src", "durable-objects", "migrations", "public", "wrangler.toml", "package.json"];
@@ -107,24 +107,32 @@ export async function until(condition: () => boolean | Promise<boolean>, what: (
   }
 }
 
-/** Waits until none of these and of what they started is left. */
-export async function allGone(records: readonly ProcessRecord[]): Promise<void> {
+/** Waits until none of these and of what they started runs. */
+export async function allGone(records: readonly { name: string; pid: number }[]): Promise<void> {
+  const leaders = new Set(records.map(({ pid }) => pid));
   await until(
-    () => records.every(({ pid }) => !groupAlive(pid)),
+    () => !processes().some(({ group, zombie }) => leaders.has(group) && !zombie),
     () => `the end of ${records.map(({ name, pid }) => `${name} (${pid})`).join(", ")}`,
   );
 }
 
 /** Process ids in the group of a process whose program's name ends so. */
 export function groupMembers(leader: number, program: string): number[] {
-  return execFileSync("ps", ["-A", "-o", "pid=,pgid=,comm="], { encoding: "utf8" })
-    .split("\n")
-    .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
-    .filter((match) => match !== null && Number(match[2]) === leader && (match[3] ?? "").endsWith(program))
-    .map((match) => Number(match?.[1]));
+  return processes()
+    .filter(({ group, name }) => group === leader && name.endsWith(program))
+    .map(({ pid }) => pid);
 }
 
-/** The text of a file. */
-export function read(file: string): string {
-  return readFileSync(file, "utf8");
+/** A zombie has ended; that nobody has asked for its exit code is the system's affair. */
+function processes(): { pid: number; group: number; zombie: boolean; name: string }[] {
+  return execFileSync("ps", ["-A", "-o", "pid=,pgid=,stat=,comm="], { encoding: "utf8" })
+    .split("\n")
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line))
+    .filter((match) => match !== null)
+    .map(([, pid, group, stat = "", name = ""]) => ({
+      pid: Number(pid),
+      group: Number(group),
+      zombie: stat.startsWith("Z"),
+      name,
+    }));
 }

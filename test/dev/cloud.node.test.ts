@@ -187,7 +187,7 @@ describe("the local cloud", () => {
     const folder = await openDataFolder(dataDir);
     onTestFinished(() => folder.release());
     expect(folder.ended).toEqual(["left over"]);
-    await allGone([{ name: "left over", pid, birth: "" }]);
+    await allGone([{ name: "left over", pid }]);
     expect(innocent.exitCode).toBeNull();
     expect(innocent.signalCode).toBeNull();
   });

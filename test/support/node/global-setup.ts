@@ -11,6 +11,7 @@ import { openDataFolder } from "../../../dev/cloud/data-folder.ts";
 import { migrate } from "../../../dev/cloud/migrate.ts";
 import { ownServers } from "../../../dev/cloud/own-servers.ts";
 import { FREE_PORTS } from "../../../dev/cloud/ports.ts";
+import { CloudProblem } from "../../../dev/cloud/problem.ts";
 import { birthOf } from "../../../dev/cloud/processes.ts";
 import { workerSettings } from "../../../dev/cloud/settings.ts";
 import { copyDocsAssets } from "../../../dev/docs-assets.ts";
@@ -42,6 +43,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     });
   } catch (error) {
     await remove();
+    if (error instanceof CloudProblem) console.error(error.logLines.join("\n"));
     throw error;
   }
   void cloud.failed.then((problem) => {
