@@ -146,6 +146,15 @@ describe("the count", () => {
     const { allowed } = await exhaust(read(client));
     expect(allowed).toBeLessThanOrEqual(2 * READS);
   });
+
+  it.for(["/api/rooms/post:1", "/api/rooms/post:1/events"])(
+    "includes bad tokens at %s, so that none can be guessed there",
+    async (path, { expect }) => {
+      const client = withToken("nonsense", { settings: STRICT });
+      const { allowed } = await exhaust(() => client.get(path, { upgrade: "websocket" }));
+      expect(allowed).toBeLessThanOrEqual(2 * READS);
+    },
+  );
 });
 
 describe("signing in", () => {

@@ -28,7 +28,10 @@ type VisitorEnv = {
   Variables: SignedInEnv["Variables"] & { visitor: Visitor };
 };
 
-/** Reads the access token from the subprotocols (browsers) or from `Authorization`, and makes `c.var.actor` its user. */
+/**
+ * Reads the access token from the subprotocols (browsers) or from `Authorization`, and makes `c.var.actor` its user. One
+ * that is not good is refused on admission, after it was counted.
+ */
 const identify = createMiddleware<VisitorEnv>(async function identify(c, next) {
   const protocols = offeredProtocols(c);
   const offered = protocols.includes(SUBPROTOCOL)
@@ -38,9 +41,14 @@ const identify = createMiddleware<VisitorEnv>(async function identify(c, next) {
     offered?.slice(BEARER_PROTOCOL_PREFIX.length) ??
     /^Bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
   if (token !== undefined) {
-    const visitor = await c.var.services.rooms.visitor(token);
-    c.set("visitor", visitor);
-    c.set("actor", visitor.actor);
+    try {
+      const visitor = await c.var.services.rooms.visitor(token);
+      c.set("visitor", visitor);
+      c.set("actor", visitor.actor);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      c.set("badToken", error);
+    }
   }
   await next();
 });

@@ -1,0 +1,69 @@
+/**
+ * Everything in the database that belongs to some users, to see that a refused request changed nothing of it.
+ * @module
+ */
+import { asc, inArray, or } from "drizzle-orm";
+import { vi } from "vitest";
+import { boards } from "../../src/db/schema/boards.ts";
+import { comments } from "../../src/db/schema/comments.ts";
+import { likes } from "../../src/db/schema/likes.ts";
+import { notifications } from "../../src/db/schema/notifications.ts";
+import { posts } from "../../src/db/schema/posts.ts";
+import { sessions, users } from "../../src/db/schema/users.ts";
+import { sha256Hex } from "../../src/common/crypto.ts";
+import { db } from "./database.ts";
+
+/** Whose rows are meant; boards belong to nobody. */
+export type Concerned = { userIds: readonly number[]; boardIds?: readonly number[] };
+
+/** All rows of the users by table: accounts, sessions, posts, what was said and liked by them or on their posts. */
+async function rowsOf({ userIds, boardIds = [] }: Concerned) {
+  const ids = [0, ...userIds];
+  const ownPosts = db.select({ id: posts.id }).from(posts).where(inArray(posts.authorId, ids));
+  const [accounts, signIns, written, said, liked, told, places] = await Promise.all([
+    db.select().from(users).where(inArray(users.id, ids)).orderBy(asc(users.id)),
+    db.select().from(sessions).where(inArray(sessions.userId, ids)).orderBy(asc(sessions.id)),
+    db.select().from(posts).where(inArray(posts.authorId, ids)).orderBy(asc(posts.id)),
+    db
+      .select()
+      .from(comments)
+      .where(or(inArray(comments.authorId, ids), inArray(comments.postId, ownPosts)))
+      .orderBy(asc(comments.id)),
+    db
+      .select()
+      .from(likes)
+      .where(or(inArray(likes.userId, ids), inArray(likes.postId, ownPosts)))
+      .orderBy(asc(likes.id)),
+    db.select().from(notifications).where(inArray(notifications.userId, ids)).orderBy(asc(notifications.id)),
+    db
+      .select()
+      .from(boards)
+      .where(inArray(boards.id, [0, ...boardIds]))
+      .orderBy(asc(boards.id)),
+  ]);
+  return { accounts, signIns, written, said, liked, told, places };
+}
+
+type Rows = Awaited<ReturnType<typeof rowsOf>>;
+
+/** Whether work behind earlier answers is done: nothing is due, and every session has the hash of its token. */
+function isSettled({ accounts, signIns, written, said, liked, places }: Rows): boolean {
+  return (
+    [accounts, signIns, written, said, liked, places].flat().every((row) => row.effectsDueAt === null) &&
+    signIns.every((row) => row.refreshHash !== null) &&
+    [...written, ...said].every((row) => row.counted)
+  );
+}
+
+/** A checksum over the users' rows, once the work behind earlier answers is done. */
+export async function checksum(concerned: Concerned): Promise<string> {
+  let rows: Rows | undefined;
+  await vi.waitUntil(
+    async () => {
+      rows = await rowsOf(concerned);
+      return isSettled(rows);
+    },
+    { timeout: 20_000, interval: 20 },
+  );
+  return sha256Hex(JSON.stringify(rows));
+}
