@@ -237,4 +237,9 @@ describe("the measure", () => {
     expect(roundTrips([call(0, 5), call(1, 9), call(6, 8)])).toBe(2);
     expect(roundTrips([call(0, 2), call(3, 5), call(0, 9), call(6, 8)])).toBe(3);
   });
+
+  it("forgives clocks that differ less than a call lasts", ({ expect }) => {
+    expect(roundTrips([call(0, 40), call(38, 80)], 20)).toBe(2);
+    expect(roundTrips([call(0, 40), call(15, 60)], 20)).toBe(1);
+  });
 });

@@ -5,6 +5,8 @@
  */
 import { inject, onTestFinished, vi } from "vitest";
 
+export { roundTrips } from "../../dev/gateways/round-trips.ts";
+
 /** Times are milliseconds of one clock; `endedAt` is undefined while the call runs. */
 export type UpstreamCall = {
   upstream: "db" | "redis" | "qstash";
@@ -58,16 +60,6 @@ export function watchUpstreams(delayMs = 25): Watch {
       return { answer, calls: calls.filter((call) => call.endedAt !== undefined) };
     },
   };
-}
-
-/** The length of the longest chain of calls of which each began when the one before had ended. */
-export function roundTrips(calls: UpstreamCall[]): number {
-  const depths = new Map<UpstreamCall, number>();
-  for (const call of [...calls].sort((a, b) => a.startedAt - b.startedAt)) {
-    const before = calls.filter((other) => (other.endedAt ?? Infinity) <= call.startedAt);
-    depths.set(call, 1 + Math.max(0, ...before.map((other) => depths.get(other) ?? 0)));
-  }
-  return Math.max(0, ...depths.values());
 }
 
 /** The statements among the calls. */

@@ -22,15 +22,18 @@ export type LiveWorker = {
   close: () => Promise<void>;
 };
 
-/** Starts a Worker of its own on a free port; serves when this resolves. */
-export async function startLiveWorker(): Promise<LiveWorker> {
+/**
+ * Starts a Worker of its own on a free port; serves when this resolves.
+ * @param settings of the Worker, those of the suite's local cloud by default
+ */
+export async function startLiveWorker(settings = inject("cloud").settings): Promise<LiveWorker> {
   const folder = await openDataFolder(await mkdtemp(join(tmpdir(), "liveforum-live-")), {
     removeOnDeath: true,
   });
   const port = await claimPort("worker", 0);
   const url = `http://127.0.0.1:${port}`;
   const start = async () => {
-    const child = startWorker(folder, port, { ...inject("cloud").settings, PUBLIC_URL: url }, () => {});
+    const child = startWorker(folder, port, { ...settings, PUBLIC_URL: url }, () => {});
     const giveUpAt = Date.now() + READY_WITHIN_MS;
     while ((await workerHealth(url)) !== "ok") {
       if (child.ended() || Date.now() > giveUpAt) {
