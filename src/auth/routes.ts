@@ -135,7 +135,7 @@ export const authRoutes = newRouter()
   })
   .openapi(refresh, async (c) => {
     const fromBody = c.req.valid("json")?.refreshToken;
-    const token = fromBody ?? getCookie(c, COOKIE);
+    const token = fromBody ?? refreshCookie(c);
     if (token === undefined) throw new AppError("unauthenticated", "Send the refresh token");
     if (fromBody === undefined) refuseCrossSite(c);
     return c.json(answerSession(c, await c.var.services.auth.refresh(token, deviceOf(c))), 200);
@@ -180,6 +180,16 @@ function answerSession(c: Context<AppEnv>, session: IssuedSession) {
   return toSession(session);
 }
 
+/**
+ * The refresh token of the cookie. Where two differ, another host of the same domain has set one, and would sign the
+ * user in as somebody else: nobody can tell which, so neither is taken.
+ */
+function refreshCookie(c: Context<AppEnv>): string | undefined {
+  const pairs = (c.req.header("cookie") ?? "").split(";").map((pair) => pair.trim());
+  const sent = new Set(pairs.filter((pair) => pair.startsWith(`${COOKIE}=`)));
+  return sent.size > 1 ? undefined : getCookie(c, COOKIE);
+}
+
 /** A cookie is sent by the browser on its own: another site's page must not be able to use it. */
 function refuseCrossSite(c: Context<AppEnv>): void {
   const origin = c.req.header("origin");
@@ -188,7 +198,7 @@ function refuseCrossSite(c: Context<AppEnv>): void {
     new URL(c.req.url).origin,
     ...c.var.config.CORS_ORIGINS,
   ];
-  const crossSite = c.req.header("sec-fetch-site") === "cross-site";
+  const crossSite = ["cross-site", "same-site"].includes(c.req.header("sec-fetch-site") ?? "");
   if ((origin !== undefined && !allowed.includes(origin)) || (crossSite && origin === undefined)) {
     throw new AppError("forbidden", "The refresh cookie is not accepted from another site");
   }
