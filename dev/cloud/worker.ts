@@ -10,6 +10,7 @@ import { type Child, sleep, startChild } from "./child.ts";
 import type { Cloud } from "./cloud.ts";
 import type { DataFolder } from "./data-folder.ts";
 import { systemEnvironment } from "./environment.ts";
+import { withOpenFiles } from "./open-files.ts";
 import { CloudProblem } from "./problem.ts";
 import { createWranglerOutput } from "./wrangler-output.ts";
 
@@ -46,7 +47,7 @@ export async function serveWorker(cloud: Cloud, url: string, options: WorkerOpti
   const understand = createWranglerOutput();
   // "localhost" listens on both loopback addresses, and not at all where ::1 is missing.
   const ip = options.hosts.length > 1 ? "localhost" : "127.0.0.1";
-  const child = startWorker(cloud.folder, options.port, options.settings, takeLine, ip);
+  const child = startWorker(cloud.folder, options.port, options.settings, takeLine, ip, options.log);
   cloud.watch(child, "worker");
 
   function takeLine(line: string): void {
@@ -92,6 +93,7 @@ export async function serveWorker(cloud: Cloud, url: string, options: WorkerOpti
  * Starts `wrangler dev`. It serves when `workerHealth` is "ok", not before.
  * @param settings become an env file in the data folder, readable by its owner alone
  * @param ip an address or name of this machine
+ * @param warn is told of a limit of this machine
  */
 export function startWorker(
   folder: DataFolder,
@@ -99,6 +101,7 @@ export function startWorker(
   settings: Record<string, string>,
   onLine: (line: string) => void,
   ip = "127.0.0.1",
+  warn: (line: string) => void = () => {},
 ): Child {
   const envFile = folder.file("worker.env");
   writeFileSync(
@@ -108,10 +111,9 @@ export function startWorker(
       .join(""),
     { mode: 0o600 },
   );
-  return startChild({
-    name: "The Worker",
-    command: process.execPath,
-    args: [
+  const [command, ...args] = withOpenFiles(
+    [
+      process.execPath,
       join(ROOT, "node_modules/wrangler/bin/wrangler.js"),
       "dev",
       "--local",
@@ -130,6 +132,12 @@ export function startWorker(
       "--show-interactive-dev-session=false",
       "--log-level=log",
     ],
+    warn,
+  );
+  return startChild({
+    name: "The Worker",
+    command,
+    args,
     cwd: ROOT,
     env: {
       // Wrangler gives what is set here precedence over the file.

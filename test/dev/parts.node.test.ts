@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
@@ -308,4 +309,38 @@ it("the scripts of package.json run these programs", ({ expect }) => {
   const file = fileURLToPath(new URL("../../package.json", import.meta.url));
   const { scripts } = JSON.parse(readFileSync(file, "utf8")) as { scripts: Record<string, string> };
   expect(scripts).toMatchObject({ dev: "node dev/main.ts", test: "vitest run" });
+});
+
+describe("open files", () => {
+  /** Starts a part from a shell with a limit. @returns the part's limit, and what was warned of */
+  function partUnder(ulimit: string): { limit: number; warning: string } {
+    const module = new URL("../../dev/cloud/open-files.ts", import.meta.url).href;
+    const script = `
+      import { spawnSync } from "node:child_process";
+      import { withOpenFiles } from "${module}";
+      const [command, ...args] = withOpenFiles(["sh", "-c", "ulimit -n"], (line) => console.error(line));
+      process.stdout.write(spawnSync(command, args).stdout);`;
+    const { stdout, stderr } = spawnSync(
+      "sh",
+      ["-c", `ulimit ${ulimit} && exec "$0" --input-type=module -e "$1"`, process.execPath, script],
+      { encoding: "utf8" },
+    );
+    return { limit: Number(stdout), warning: stderr };
+  }
+
+  it.skipIf(process.platform === "win32")(
+    "are as many as the shell may have, not as it has",
+    ({ expect }) => {
+      expect(partUnder("-S -n 256").limit).toBeGreaterThan(256);
+    },
+  );
+
+  it.skipIf(process.platform === "win32")(
+    "are raised where the user may, else there is a warning",
+    ({ expect }) => {
+      const { limit, warning } = partUnder("-n 256");
+      if (limit === 256) expect(warning).toContain("this shell allows 256 open files");
+      else expect({ limit, warning }).toEqual({ limit: 16_384, warning: "" });
+    },
+  );
 });
