@@ -7,6 +7,7 @@ import { cors } from "hono/cors";
 import { authRoutes } from "./auth/routes.ts";
 import { boardRoutes } from "./boards/routes.ts";
 import { AppError } from "./common/errors.ts";
+import { asyncApiDocument } from "./docs/asyncapi.ts";
 import { documentInfo } from "./docs/document.ts";
 import { commentRoutes } from "./comments/routes.ts";
 import { likeRoutes } from "./likes/routes.ts";
@@ -81,7 +82,10 @@ export function createApp() {
     .route("/api/health", healthRoutes)
     .route(
       "/api",
-      createDocsRoutes(() => app.getOpenAPI31Document(documentInfo)),
+      createDocsRoutes({
+        openApi: () => app.getOpenAPI31Document(documentInfo),
+        asyncApi: asyncApiDocument,
+      }),
     );
 
   app.openAPIRegistry.registerComponent("securitySchemes", "bearerAuth", {

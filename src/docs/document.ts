@@ -18,12 +18,18 @@ refresh token (30 days, replaced at each use; browsers also get it as a cookie o
 
 **Every response** carries \`x-request-id\` and \`Server-Timing\` (milliseconds and number of calls for each upstream).`;
 
+/**
+ * The version of both published documents. A change that breaks clients needs the next major one: `npm run check` holds
+ * that (dev/README.md).
+ */
+export const API_VERSION = "1.0.0";
+
 /** What the generated document starts from. */
 export const documentInfo = {
   openapi: "3.1.0",
   info: {
     title: "LiveForum API",
-    version: "1.0.0",
+    version: API_VERSION,
     description: DESCRIPTION,
     license: { name: "MIT", identifier: "MIT" },
   },

@@ -1,5 +1,5 @@
 /**
- * `/api/openapi.json` and `/api/docs`.
+ * `/api/openapi.json`, `/api/asyncapi.json` and `/api/docs`.
  * @module
  */
 import { createRoute, z } from "@hono/zod-openapi";
@@ -21,6 +21,20 @@ const openApi = createRoute({
   },
 });
 
+const asyncApi = createRoute({
+  method: "get",
+  path: "/asyncapi.json",
+  tags,
+  summary: "The rooms' frames",
+  description:
+    "What goes over the sockets of rooms, both ways, as AsyncAPI 3: channels, frames with examples, resume, closing codes.",
+  middleware: publicRead,
+  responses: {
+    200: jsonResponse(z.looseObject({ asyncapi: z.string() }), "An AsyncAPI 3.0 document"),
+    ...problems(),
+  },
+});
+
 const docs = createRoute({
   method: "get",
   path: "/docs",
@@ -35,17 +49,28 @@ const docs = createRoute({
 
 const CACHE_SECONDS = 300;
 
-/** @param document makes the OpenAPI document; called once per isolate, because making it is slow */
-export function createDocsRoutes(document: () => { openapi: string }) {
-  let made: { openapi: string } | undefined;
+/** What the documents are made by: called once per isolate each, because making them is slow. */
+export type DocumentMakers = { openApi: () => { openapi: string }; asyncApi: () => { asyncapi: string } };
+
+export function createDocsRoutes(make: DocumentMakers) {
+  const openApiDocument = once(make.openApi);
+  const asyncApiDocument = once(make.asyncApi);
   return newRouter()
     .openapi(openApi, (c) => {
-      made ??= document();
       c.header("cache-control", `public, max-age=${CACHE_SECONDS}`);
-      return c.json(made, 200);
+      return c.json(openApiDocument(), 200);
+    })
+    .openapi(asyncApi, (c) => {
+      c.header("cache-control", `public, max-age=${CACHE_SECONDS}`);
+      return c.json(asyncApiDocument(), 200);
     })
     .openapi(docs, (c) => {
       c.header("cache-control", `public, max-age=${CACHE_SECONDS}`);
       return c.html(docsPage(), 200);
     });
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }

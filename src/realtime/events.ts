@@ -98,29 +98,62 @@ export const roomNotificationSchema = z
 
 const likeCountSchema = z.object({ targetId: id, likeCount: count });
 
+const room = z.string().meta({ description: "The room's name: `post:7`, `user:7`" });
+
 /** A frame that has its place in the room's log. */
 function eventFrame<Type extends string, Data extends z.ZodType>(type: Type, data: Data) {
-  return z.object({ type: z.literal(type), room: z.string(), seq: id, at: instant, data });
+  return z.object({
+    type: z.literal(type),
+    room,
+    seq: id.meta({ description: "Grows by exactly 1 from event to event of the room" }),
+    at: instant,
+    data,
+  });
 }
 
-const commentAdded = eventFrame("comment_added", roomCommentSchema);
-const commentUpdated = eventFrame("comment_updated", roomCommentSchema);
-const commentDeleted = eventFrame("comment_deleted", roomCommentSchema);
-const postUpdated = eventFrame("post_updated", roomPostSchema);
-const postDeleted = eventFrame("post_deleted", z.object({ id }));
-const postLiked = eventFrame("post_liked", likeCountSchema);
-const commentLiked = eventFrame("comment_liked", likeCountSchema);
+const commentAdded = eventFrame("comment_added", roomCommentSchema).meta({
+  id: "CommentAdded",
+  description: "A comment was written.",
+});
+const commentUpdated = eventFrame("comment_updated", roomCommentSchema).meta({
+  id: "CommentUpdated",
+  description: "A comment was edited.",
+});
+const commentDeleted = eventFrame("comment_deleted", roomCommentSchema).meta({
+  id: "CommentDeleted",
+  description: "A comment was deleted. It keeps its place; `content` and `author` are `null`.",
+});
+const postUpdated = eventFrame("post_updated", roomPostSchema).meta({
+  id: "PostUpdated",
+  description: "The post was edited.",
+});
+const postDeleted = eventFrame("post_deleted", z.object({ id })).meta({
+  id: "PostDeleted",
+  description: "The post was deleted. The room's last frame: it closes with 4404.",
+});
+const postLiked = eventFrame("post_liked", likeCountSchema).meta({
+  id: "PostLiked",
+  description: "The post's likes, as an absolute count. At most 4 frames a second, the last one exact.",
+});
+const commentLiked = eventFrame("comment_liked", likeCountSchema).meta({
+  id: "CommentLiked",
+  description:
+    "A comment's likes, as an absolute count. At most 4 frames a second for each, the last one exact.",
+});
 const notifyUser = eventFrame(
   "notify_user",
   z.object({ notification: roomNotificationSchema, unreadCount: count }),
-);
+).meta({ id: "NotifyUser", description: "A notification arrived, or changed: more people did the same." });
 const notificationRead = eventFrame(
   "notification_read",
   z.union([
     z.object({ ids: z.array(id), unreadCount: count }),
     z.object({ upTo: count, unreadCount: count }),
   ]),
-);
+).meta({
+  id: "NotificationRead",
+  description: "Notifications were read, or taken back: those in `ids`, or all up to `upTo`.",
+});
 
 const events = [
   commentAdded,
@@ -134,41 +167,50 @@ const events = [
   notificationRead,
 ] as const;
 
-/** Always the first frame of a socket, and of the answer to a long poll. */
-const ready = z.object({
-  type: z.literal("ready"),
-  room: z.string(),
-  epoch: z.string().meta({ description: "Changes only when the room's log was lost" }),
-  seq: count.meta({ description: "The last event of the room" }),
-  resume: z.enum(["fresh", "replayed", "resync"]),
-  viewers: count.meta({ description: "People in the room" }),
-});
+const ready = z
+  .object({
+    type: z.literal("ready"),
+    room,
+    epoch: z.string().meta({ description: "Changes only when the room's log was lost" }),
+    seq: count.meta({ description: "The last event of the room" }),
+    resume: z.enum(["fresh", "replayed", "resync"]).meta({
+      description:
+        "`fresh`: no position was named. `replayed`: every event after it follows. `resync`: the log does not reach back; read by REST",
+    }),
+    viewers: count.meta({ description: "People in the room" }),
+  })
+  .meta({
+    id: "Ready",
+    description: "Always the first frame of a socket, and of the answer to a long poll.",
+  });
 
-const presence = z.object({
-  type: z.literal("presence"),
-  room: z.string(),
-  at: instant,
-  data: z.object({ viewers: count }),
-});
-const typing = z.object({
-  type: z.literal("typing"),
-  room: z.string(),
-  at: instant,
-  data: z.object({ user: person }),
-});
-const pong = z.object({ type: z.literal("pong") });
-const error = z.object({
-  type: z.literal("error"),
-  code: z.enum([
-    "invalid_frame",
-    "unknown_type",
-    "binary_frame",
-    "unauthenticated",
-    "token_expired",
-    "unavailable",
-    "internal",
-  ]),
-});
+const presence = z
+  .object({ type: z.literal("presence"), room, at: instant, data: z.object({ viewers: count }) })
+  .meta({
+    id: "Presence",
+    description: "How many people (not sockets) are in the room. At most one a second; not logged.",
+  });
+const typing = z
+  .object({ type: z.literal("typing"), room, at: instant, data: z.object({ user: person }) })
+  .meta({
+    id: "Typing",
+    description: `Somebody else types. Stands for ${TYPING_TTL_MS / 1000} s after the last one of the same user; not logged.`,
+  });
+const pong = z.object({ type: z.literal("pong") }).meta({ id: "Pong", description: "The answer to `ping`." });
+const error = z
+  .object({
+    type: z.literal("error"),
+    code: z.enum([
+      "invalid_frame",
+      "unknown_type",
+      "binary_frame",
+      "unauthenticated",
+      "token_expired",
+      "unavailable",
+      "internal",
+    ]),
+  })
+  .meta({ id: "RoomError", description: "A frame of the client was refused. The socket stays open." });
 
 /** A frame of the log: what is replayed. */
 export const eventFrameSchema = z.discriminatedUnion("type", events);
@@ -177,21 +219,57 @@ export const polledFrameSchema = z
   .discriminatedUnion("type", [ready, ...events])
   .meta({ id: "RoomPolledFrame" });
 /** Whatever a room may send. */
-export const serverFrameSchema = z.discriminatedUnion("type", [
-  ready,
-  ...events,
-  presence,
-  typing,
-  pong,
-  error,
-]);
+export const serverFrameSchema = z
+  .discriminatedUnion("type", [ready, ...events, presence, typing, pong, error])
+  .meta({ id: "RoomServerFrame" });
+
+const clientPing = z.strictObject({ type: z.literal("ping") }).meta({
+  id: "ClientPing",
+  description: `Answered \`pong\`. Spelled as \`${PING}\` it does not wake the room.`,
+});
+const clientAuth = z.strictObject({ type: z.literal("auth"), token: z.string().min(1) }).meta({
+  id: "ClientAuth",
+  description:
+    "A fresh access token of the same user: the socket lives as long as that. No answer means yes.",
+});
+const clientTyping = z.strictObject({ type: z.literal("typing") }).meta({
+  id: "ClientTyping",
+  description: `The user types; the others are told, at most once in ${TYPING_INTERVAL_MS / 1000} s.`,
+});
 
 /** Whatever a client may send. */
-export const clientFrameSchema = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("ping") }),
-  z.strictObject({ type: z.literal("auth"), token: z.string().min(1) }),
-  z.strictObject({ type: z.literal("typing") }),
-]);
+export const clientFrameSchema = z
+  .discriminatedUnion("type", [clientPing, clientAuth, clientTyping])
+  .meta({ id: "ClientFrame" });
+
+/** What goes over the sockets of each kind of room, from the server and from clients. */
+export const ROOM_FRAMES = {
+  post: {
+    server: z
+      .discriminatedUnion("type", [
+        ready,
+        commentAdded,
+        commentUpdated,
+        commentDeleted,
+        postUpdated,
+        postDeleted,
+        postLiked,
+        commentLiked,
+        presence,
+        typing,
+        pong,
+        error,
+      ])
+      .meta({ id: "PostRoomFrame", description: "Whatever a post's room sends." }),
+    client: [clientPing, clientAuth, clientTyping],
+  },
+  user: {
+    server: z
+      .discriminatedUnion("type", [ready, notifyUser, notificationRead, pong, error])
+      .meta({ id: "UserRoomFrame", description: "Whatever a user's room sends." }),
+    client: [clientPing, clientAuth],
+  },
+} as const;
 
 export type EventFrame = z.infer<typeof eventFrameSchema>;
 export type PolledFrame = z.infer<typeof polledFrameSchema>;

@@ -12,7 +12,6 @@ import { bearerAuth, jsonResponse, newRouter, problems } from "../http/openapi.t
 import {
   BEARER_PROTOCOL_PREFIX,
   clientFrameSchema,
-  POLL_WAIT_MAX_SECONDS,
   polledFrameSchema,
   type Position,
   serverFrameSchema,
@@ -20,6 +19,7 @@ import {
   TYPING_TTL_MS,
 } from "./events.ts";
 import { parseRoom, type Room } from "./rooms.ts";
+import { pollQuerySchema, type PositionQuery, positionQuerySchema } from "./schema.ts";
 import type { Visitor } from "./service.ts";
 
 /** The environment behind `identify`: who is asking, and for how long the token is good. */
@@ -83,30 +83,6 @@ const tags = ["Rooms"];
 const params = z.object({
   room: z.string().meta({ description: "`post:{id}` or `user:{id}`", example: "post:1" }),
 });
-const positionQuerySchema = z.object({
-  epoch: z
-    .string()
-    .regex(/^[\w-]{0,64}$/, "is not an epoch")
-    .optional()
-    .meta({ description: "The room's epoch, from `ready`; needed with `after`" }),
-  after: z.coerce
-    .number("must be a number")
-    .int()
-    .min(0)
-    .max(Number.MAX_SAFE_INTEGER)
-    .optional()
-    .meta({ description: "`seq` of the last event that the client has" }),
-});
-const pollQuerySchema = positionQuerySchema.extend({
-  wait: z.coerce
-    .number("must be a number")
-    .int()
-    .min(0)
-    .max(POLL_WAIT_MAX_SECONDS)
-    .default(POLL_WAIT_MAX_SECONDS)
-    .meta({ description: "Longest wait for the first event, in seconds" }),
-});
-
 const joinRoom = createRoute({
   method: "get",
   path: "/{room}",
@@ -114,7 +90,7 @@ const joinRoom = createRoute({
   summary: "Enter a room (WebSocket)",
   description: [
     `Needs \`Upgrade: websocket\`. Browsers send the access token as the subprotocol pair \`${SUBPROTOCOL}\`, \`${BEARER_PROTOCOL_PREFIX}<token>\` and are answered with \`${SUBPROTOCOL}\` alone; others may send it as \`Authorization\`.`,
-    "The first frame is `ready`. All frames, the room's and the client's (`ping`, `auth`, `typing`), are described under status 101.",
+    "The first frame is `ready`. All frames, the room's and the client's (`ping`, `auth`, `typing`), are described under status 101, and with examples in the AsyncAPI document at `/api/asyncapi.json`.",
     `A \`typing\` stands for ${TYPING_TTL_MS / 1000} s after the last one of the same user.`,
     "With `epoch` and `after` every event after that one follows `ready` (`resume` is `replayed`), unless the log no longer reaches back (`resync`).",
     "Closing codes: 4401 the token ran out or was revoked, 4403 an `auth` frame with the token of somebody else, 4404 the post is gone, 4429 over 50 frames in 10 s, 4503 the room is full, 1009 a frame over 4 KiB.",
@@ -189,7 +165,7 @@ function namedRoom(name: string): Room {
 }
 
 /** An empty epoch is none: a client may send the query with nothing in it at first. @throws AppError `validation_failed` */
-function positionOf({ epoch, after }: z.infer<typeof positionQuerySchema>): Position | null {
+function positionOf({ epoch, after }: PositionQuery): Position | null {
   if (!epoch) {
     if (after) throw fieldError("epoch", "is needed with `after`");
     return null;
