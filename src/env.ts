@@ -40,6 +40,10 @@ const settingsSchema = z.object({
   UPSTASH_REDIS_REST_TOKEN: z.string().min(1),
   /** Longest wait for one call to Redis, after which the request does without. */
   REDIS_TIMEOUT_MS: z.coerce.number().int().min(50).max(10_000).default(250),
+  /** How long after an answer its effects are begun anew while somebody cannot be reached; 0: only the sweep does. */
+  EFFECTS_PATIENCE_MS: z.coerce.number().int().min(0).max(25_000).default(20_000),
+  /** How often lost effects are looked for, within the minute of the cron trigger. */
+  SWEEP_SECONDS: z.coerce.number().int().min(5).max(60).default(20),
   QSTASH_URL: url,
   QSTASH_TOKEN: z.string().min(1),
   QSTASH_CURRENT_SIGNING_KEY: z.string().min(1),

@@ -13,7 +13,7 @@ import { createBoardsRepository } from "./boards/repository.ts";
 import { createBoardsService } from "./boards/service.ts";
 import { createRedis } from "./cache/client.ts";
 import { createLimiter } from "./cache/limiter.ts";
-import type { Background } from "./common/background.ts";
+import type { Background, Effects } from "./common/background.ts";
 import { inChunks } from "./common/chunks.ts";
 import type { Logger } from "./common/logger.ts";
 import type { Meter } from "./common/meter.ts";
@@ -51,13 +51,15 @@ export type ServicesContext = {
   meter: Meter;
   log: Logger;
   background: Background;
+  effects: Effects;
   now: () => Date;
 };
 
 export type Services = ReturnType<typeof buildServices>;
 
 /** Cheap: opens nothing. */
-export function buildServices(config: Config, { env, meter, log, background, now }: ServicesContext) {
+export function buildServices(config: Config, context: ServicesContext) {
+  const { env, meter, log, background, effects, now } = context;
   const db = createDb(config.DATABASE_URL, meter);
   const redis = createRedis(
     {
@@ -90,7 +92,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
     overrides,
     rooms,
     forgetNames,
-    background,
+    effects,
     now,
   });
 
@@ -114,13 +116,14 @@ export function buildServices(config: Config, { env, meter, log, background, now
     jobs,
     cursors,
     background,
+    effects,
     now,
   });
   const notifications = createNotificationsService({
     repository: createNotificationsRepository(db),
     announcer: createAnnouncer({ inbox: createInboxRepository(db), rooms, now }),
     cursors,
-    background,
+    effects,
     now,
   });
   return {
@@ -138,7 +141,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
       effects: accountEffects,
       now,
     }),
-    boards: createBoardsService({ repository: boardsRepository, cursors, forgetNames, background, now }),
+    boards: createBoardsService({ repository: boardsRepository, cursors, forgetNames, effects, now }),
     posts,
     comments: createCommentsService({
       repository: createCommentsRepository(db),
@@ -148,6 +151,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
       jobs,
       cursors,
       background,
+      effects,
       now,
     }),
     likes: createLikesService({
@@ -156,6 +160,7 @@ export function buildServices(config: Config, { env, meter, log, background, now
       rooms,
       jobs,
       background,
+      effects,
       now,
     }),
     rooms: createRoomsService({ rooms: roomStubs, accessTokens, postExists: posts.exists, now }),

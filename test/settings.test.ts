@@ -31,6 +31,8 @@ describe("a setting", () => {
     ["UPSTASH_REDIS_REST_URL", "redis://localhost"],
     ["UPSTASH_REDIS_REST_TOKEN", ""],
     ["REDIS_TIMEOUT_MS", "soon"],
+    ["EFFECTS_PATIENCE_MS", "30000"],
+    ["SWEEP_SECONDS", "0"],
     ["QSTASH_URL", undefined],
     ["QSTASH_TOKEN", ""],
     ["QSTASH_CURRENT_SIGNING_KEY", undefined],
@@ -74,6 +76,8 @@ describe("a setting", () => {
       RATE_LIMIT_SCALE: undefined,
       BCRYPT_COST: undefined,
       REDIS_TIMEOUT_MS: undefined,
+      EFFECTS_PATIENCE_MS: undefined,
+      SWEEP_SECONDS: undefined,
     });
     expect(response.status).toBe(200);
     expect(response.headers.get("ratelimit-policy")).toBe('"read";q=600;w=60');

@@ -35,6 +35,8 @@ export const CHOICES = {
   // Front ends in development: Next.js and Vite.
   CORS_ORIGINS: "http://localhost:3000,http://localhost:5173",
   REDIS_TIMEOUT_MS: "",
+  EFFECTS_PATIENCE_MS: "",
+  SWEEP_SECONDS: "",
   ROOM_SOCKETS_MAX: "",
   USER_SOCKETS_MAX: "",
 } as const;

@@ -19,7 +19,13 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const READY_TIMEOUT_MS = 90_000;
 
 /** Settings with a default in the code, which wrangler.toml does not name. */
-const UNNAMED_SETTINGS = ["REDIS_TIMEOUT_MS", "ROOM_SOCKETS_MAX", "USER_SOCKETS_MAX"];
+const UNNAMED_SETTINGS = [
+  "REDIS_TIMEOUT_MS",
+  "EFFECTS_PATIENCE_MS",
+  "SWEEP_SECONDS",
+  "ROOM_SOCKETS_MAX",
+  "USER_SOCKETS_MAX",
+];
 
 /** The Worker's configuration. */
 export const WRANGLER_CONFIG = join(ROOT, "wrangler.toml");

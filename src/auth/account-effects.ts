@@ -5,9 +5,11 @@
  * @module
  */
 import { ignoreOutage } from "../cache/client.ts";
-import type { Background } from "../common/background.ts";
+import type { Effects } from "../common/background.ts";
+import { DONE, type Outcome, UNAVAILABLE } from "../common/retry.ts";
+import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
 import type { EndedSessions } from "../realtime/events.ts";
-import type { Delivery, RoomPublisher } from "../realtime/publisher.ts";
+import type { RoomPublisher } from "../realtime/publisher.ts";
 import type { Overrides, UserChange } from "./overrides.ts";
 import type { AuthRepository } from "./repository.ts";
 
@@ -17,81 +19,103 @@ type Deps = {
   rooms: Pick<RoomPublisher, "endSessions">;
   /** Makes cached names of authors out of date. */
   forgetNames: () => Promise<void>;
-  background: Background;
+  effects: Effects;
   now: () => Date;
 };
 
-/** A sweep looks for effects that stayed due for this long. */
-const OVERDUE_MS = 30_000;
-const SWEEP_LIMIT = 100;
-
 export type AccountEffects = ReturnType<typeof createAccountEffects>;
 
-export function createAccountEffects({ repository, overrides, rooms, forgetNames, background, now }: Deps) {
-  /** Does all of it side by side, and settles after the answer if all of it worked. */
-  async function deliver(
-    redis: Promise<void>[],
-    room: Promise<Delivery> | null,
-    settle: () => Promise<void>,
-  ) {
+/** What has to reach Redis and the user's room; made anew for each attempt. */
+type Change = {
+  redis: () => Promise<void>[];
+  room: (() => Promise<Outcome>) | null;
+  settle: () => Promise<void>;
+};
+
+export function createAccountEffects({ repository, overrides, rooms, forgetNames, effects, now }: Deps) {
+  /** All of it side by side. */
+  async function reach({ redis, room }: Change): Promise<Outcome> {
     const [delivery, ...reached] = await Promise.all([
-      room,
-      ...redis.map((effect) => effect.then(() => true).catch(ignoreOutage)),
+      room?.(),
+      ...redis().map((effect) => effect.then(() => true).catch(ignoreOutage)),
     ]);
-    if (reached.every((outcome) => outcome === true) && delivery?.status !== "unavailable") {
-      background("settle effects of an account", settle);
-    }
+    return reached.every((outcome) => outcome === true) ? (delivery ?? DONE) : UNAVAILABLE;
+  }
+
+  async function reachAndSettle(change: Change): Promise<Outcome> {
+    const outcome = await reach(change);
+    if (outcome.status === "done") await change.settle();
+    return outcome;
+  }
+
+  /** Before the answer, so that it is true when it is read; what failed is done again after it, and settled there. */
+  async function deliver(change: Change): Promise<void> {
+    const outcome = await reach(change);
+    effects("effects of an account", async () => {
+      if (outcome.status !== "done") return reachAndSettle(change);
+      await change.settle();
+      return DONE;
+    });
+  }
+
+  function endOfSession(userId: number, sessionId: number, dueAt: Date): Change {
+    return {
+      redis: () => [overrides.endSession(sessionId)],
+      room: () => rooms.endSessions(userId, { sessionId }),
+      settle: () => repository.settleSession(sessionId, dueAt),
+    };
   }
 
   return {
     /** One session has ended. One call to Redis and one to the user's object. */
     sessionEnded: (userId: number, sessionId: number, dueAt: Date) =>
-      deliver([overrides.endSession(sessionId)], rooms.endSessions(userId, { sessionId }), () =>
-        repository.settleSession(sessionId, dueAt),
-      ),
+      deliver(endOfSession(userId, sessionId, dueAt)),
 
     /** Sessions of an older epoch have ended, all but the kept one. One call to Redis and one to the user's object. */
-    sessionsEnded(userId: number, ended: { epoch: number; keptSessionId?: number }, dueAt: Date) {
-      return deliver([overrides.changeUser(userId, ended)], rooms.endSessions(userId, ended), () =>
-        repository.settleUser(userId, dueAt),
-      );
-    },
+    sessionsEnded: (userId: number, ended: { epoch: number; keptSessionId?: number }, dueAt: Date) =>
+      deliver({
+        redis: () => [overrides.changeUser(userId, ended)],
+        room: () => rooms.endSessions(userId, ended),
+        settle: () => repository.settleUser(userId, dueAt),
+      }),
 
     /** The user has another name. One call to Redis. */
     renamed: (userId: number, username: string, dueAt: Date) =>
-      deliver([forgetNames(), overrides.changeUser(userId, { username })], null, () =>
-        repository.settleUser(userId, dueAt),
-      ),
+      deliver({
+        redis: () => [forgetNames(), overrides.changeUser(userId, { username })],
+        room: null,
+        settle: () => repository.settleUser(userId, dueAt),
+      }),
 
     /** The account is gone. One call to Redis and one to the user's object. */
     erased: (userId: number, epoch: number, dueAt: Date) =>
-      deliver(
-        [forgetNames(), overrides.changeUser(userId, { epoch })],
-        rooms.endSessions(userId, { erased: true }),
-        () => repository.settleUser(userId, dueAt),
-      ),
+      deliver({
+        redis: () => [forgetNames(), overrides.changeUser(userId, { epoch })],
+        room: () => rooms.endSessions(userId, { erased: true }),
+        settle: () => repository.settleUser(userId, dueAt),
+      }),
 
     /** Finds effects that were lost and makes up for them. @returns how many rows */
     async sweep(): Promise<number> {
-      const before = new Date(now().getTime() - OVERDUE_MS);
+      const before = overdueSince(now());
       const [sessions, users] = await Promise.all([
         repository.listOverdueSessions(before, SWEEP_LIMIT),
         repository.listOverdueUsers(before, SWEEP_LIMIT),
       ]);
-      await Promise.all([
-        ...sessions.map(({ id, userId, dueAt }) => this.sessionEnded(userId, id, dueAt)),
-        ...users.map(({ id, epoch, username, role, keptSessionId, dueAt }) => {
+      const changes = [
+        ...sessions.map(({ id, userId, dueAt }) => endOfSession(userId, id, dueAt)),
+        ...users.map(({ id, epoch, username, role, keptSessionId, dueAt }): Change => {
           const kept = keptSessionId === null ? {} : { keptSessionId };
           const change: UserChange = username === null ? { epoch } : { epoch, username, role, ...kept };
           const ended: EndedSessions = username === null ? { erased: true } : { epoch, ...kept };
-          return deliver(
-            [forgetNames(), overrides.changeUser(id, change)],
-            rooms.endSessions(id, ended),
-            () => repository.settleUser(id, dueAt),
-          );
+          return {
+            redis: () => [forgetNames(), overrides.changeUser(id, change)],
+            room: () => rooms.endSessions(id, ended),
+            settle: () => repository.settleUser(id, dueAt),
+          };
         }),
-      ]);
-      return sessions.length + users.length;
+      ];
+      return workOff(changes, reachAndSettle);
     },
   };
 }

@@ -5,9 +5,11 @@
 import { type Actor, requireAdmin } from "../auth/actor.ts";
 import { requireSomeField } from "../auth/service.ts";
 import { ignoreOutage } from "../cache/client.ts";
-import type { Background } from "../common/background.ts";
+import type { Effects } from "../common/background.ts";
 import { AppError } from "../common/errors.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
+import { DONE, type Outcome } from "../common/retry.ts";
+import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
 import type { BoardsRepository } from "./repository.ts";
 import type { BoardRow, CreateBoard, UpdateBoard } from "./schema.ts";
 
@@ -16,30 +18,37 @@ type Deps = {
   cursors: CursorCodec;
   /** Makes cached names of boards out of date. */
   forgetNames: () => Promise<void>;
-  background: Background;
+  effects: Effects;
   now: () => Date;
 };
 
 const LIST = "boards";
-/** A sweep looks for effects that stayed due for this long. */
-const OVERDUE_MS = 30_000;
-const SWEEP_LIMIT = 100;
 
 export type BoardsService = ReturnType<typeof createBoardsService>;
 
-export function createBoardsService({ repository, cursors, forgetNames, background, now }: Deps) {
+export function createBoardsService({ repository, cursors, forgetNames, effects, now }: Deps) {
   async function find(id: number): Promise<BoardRow> {
     const board = await repository.findById(id);
     if (!board) throw new AppError("not_found", "There is no such board");
     return board;
   }
 
-  /** Names inside cached posts follow the database before the answer; while Redis is away it stays due. */
+  async function deliverEffects(id: number, dueAt: Date): Promise<Outcome> {
+    await forgetNames();
+    await repository.settle(id, dueAt);
+    return DONE;
+  }
+
+  /** Names inside cached posts follow the database before the answer, or after it while Redis is away. */
   async function announce(id: number, dueAt: Date): Promise<void> {
     const told = await forgetNames()
       .then(() => true)
       .catch(ignoreOutage);
-    if (told) background("settle effects of a board", () => repository.settle(id, dueAt));
+    effects("effects of a board", async () => {
+      if (!told) return deliverEffects(id, dueAt);
+      await repository.settle(id, dueAt);
+      return DONE;
+    });
   }
 
   return {
@@ -80,9 +89,8 @@ export function createBoardsService({ repository, cursors, forgetNames, backgrou
 
     /** Finds effects that were lost and makes up for them. @returns how many boards */
     async sweep(): Promise<number> {
-      const overdue = await repository.listOverdue(new Date(now().getTime() - OVERDUE_MS), SWEEP_LIMIT);
-      await Promise.all(overdue.map(({ id, dueAt }) => announce(id, dueAt)));
-      return overdue.length;
+      const overdue = await repository.listOverdue(overdueSince(now()), SWEEP_LIMIT);
+      return workOff(overdue, ({ id, dueAt }) => deliverEffects(id, dueAt));
     },
 
     /** @throws AppError `forbidden`, `not_found`, or `conflict` while the board has posts */

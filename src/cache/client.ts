@@ -29,6 +29,11 @@ export type RedisClient = {
   script: <T>(script: Script, keys: string[], args: (string | number)[]) => Promise<T>;
   /** Sends what is queued now instead of at the end of the turn. */
   flush: () => void;
+  /**
+   * From now on nobody waits for an answer: calls take their time, and neither heed nor open the breaker, so that a Redis
+   * that is too slow for requests still hears of effects.
+   */
+  relax: () => void;
 };
 
 /** A Lua script with its SHA-1, which is made on first use. */
@@ -36,6 +41,9 @@ export type Script = { text: string; sha1?: string };
 
 /** How long an isolate leaves Redis alone after a failure, so that an outage costs its time-out once, not per request. */
 const BREAKER_OPEN_MS = 2_000;
+
+/** Longest wait for a call when nobody waits for an answer. */
+const RELAXED_TIMEOUT_MS = 3_000;
 
 /** Memory of the isolate: until when Redis, by its address, is taken for dead. */
 const deadUntil = new Map<string, number>();
@@ -45,6 +53,7 @@ export function createRedis(
   { url, token, timeoutMs }: { url: string; token: string; timeoutMs: number },
   meter: Meter,
 ): RedisClient {
+  let relaxed = false;
   const redis = new Redis({
     url,
     token,
@@ -54,7 +63,7 @@ export function createRedis(
     readYourWrites: false,
     automaticDeserialization: false,
     // As a function: with a plain signal the SDK answers an abort with a made-up result instead of throwing.
-    signal: () => AbortSignal.timeout(timeoutMs),
+    signal: () => AbortSignal.timeout(relaxed ? Math.max(timeoutMs, RELAXED_TIMEOUT_MS) : timeoutMs),
   });
   let pipeline: Pipeline | undefined;
   let waiting: Waiting[] = [];
@@ -80,17 +89,19 @@ export function createRedis(
   }
 
   async function send(batch: Pipeline, waiters: Waiting[]): Promise<void> {
+    const heedsBreaker = !relaxed;
     try {
-      if ((deadUntil.get(url) ?? 0) > Date.now()) throw new Error("Redis failed a moment ago");
+      if (heedsBreaker && (deadUntil.get(url) ?? 0) > Date.now())
+        throw new Error("Redis failed a moment ago");
       const results = await meter.measure("redis", () => batch.exec({ keepErrors: true }));
-      deadUntil.delete(url);
+      if (heedsBreaker) deadUntil.delete(url);
       for (const [index, waiter] of waiters.entries()) {
         const result = results[index] as { result: unknown; error?: string } | undefined;
         if (result?.error !== undefined) waiter.reject(new Error(result.error));
         else waiter.resolve(result?.result);
       }
     } catch (cause) {
-      if (!deadUntil.has(url) || (deadUntil.get(url) ?? 0) <= Date.now())
+      if (heedsBreaker && (!deadUntil.has(url) || (deadUntil.get(url) ?? 0) <= Date.now()))
         deadUntil.set(url, Date.now() + BREAKER_OPEN_MS);
       for (const waiter of waiters)
         waiter.reject(new RedisUnavailableError("Redis is not available", { cause }));
@@ -120,7 +131,14 @@ export function createRedis(
     });
   }
 
-  return { run, script, flush };
+  return {
+    run,
+    script,
+    flush,
+    relax() {
+      relaxed = true;
+    },
+  };
 }
 
 async function sha1Hex(text: string): Promise<string> {

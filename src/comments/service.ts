@@ -4,11 +4,13 @@
  */
 import { type Actor, requireAuthorOrAdmin } from "../auth/actor.ts";
 import { ignoreOutage } from "../cache/client.ts";
-import type { Background } from "../common/background.ts";
+import type { Background, Effects } from "../common/background.ts";
 import { inChunks } from "../common/chunks.ts";
 import { AppError } from "../common/errors.ts";
 import type { IdempotencyClaim } from "../common/idempotency.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
+import { DONE, type Outcome } from "../common/retry.ts";
+import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
 import type { PostCache, PostHold } from "../posts/cache.ts";
 import type { JobPublisher } from "../queue/publisher.ts";
 import type { RoomPublisher } from "../realtime/publisher.ts";
@@ -23,19 +25,17 @@ type Deps = {
   jobs: JobPublisher;
   cursors: CursorCodec;
   background: Background;
+  effects: Effects;
   now: () => Date;
 };
 
-/** A sweep looks for effects that stayed due for this long. */
-const OVERDUE_MS = 30_000;
-const SWEEP_LIMIT = 100;
 /** Idempotency keys live a little longer than the promised day. */
 const IDEMPOTENCY_HOURS = 48;
 
 export type CommentsService = ReturnType<typeof createCommentsService>;
 
 export function createCommentsService(deps: Deps) {
-  const { repository, posts, cache, rooms, jobs, cursors, background, now } = deps;
+  const { repository, posts, cache, rooms, jobs, cursors, background, effects, now } = deps;
 
   /**
    * The effects of a write: the post's count, its cache, its room, the job that notifies. Repeating them changes nothing,
@@ -48,7 +48,7 @@ export function createCommentsService(deps: Deps) {
     dueAt: Date,
     hold: PostHold | null,
     fresh: Comment | null = null,
-  ): Promise<void> {
+  ): Promise<Outcome> {
     const early = fresh && rooms.publishToPost(fresh.postId, eventsOf(fresh, 1));
     await repository.count(id);
     const found = await repository.find(id, null);
@@ -59,15 +59,16 @@ export function createCommentsService(deps: Deps) {
       const { likedByMe: _, ...comment } = found.comment;
       const delivery = await (early ??
         rooms.publishToPost(comment.postId, eventsOf(comment, found.revision)));
-      if (delivery.status !== "done") return;
+      if (delivery.status !== "done") return delivery;
       // Nobody is told of what they did themselves; of a deletion the job is told all the same, for what it takes back.
       const own = found.authorId === found.postAuthorId && comment.deletedAt === null;
       if (!own) {
         const queued = await jobs.publish("sync-notification", { source: "comment", id }, found.revision);
-        if (queued.status !== "done") return;
+        if (queued.status !== "done") return queued;
       }
     }
     await repository.settle(id, dueAt);
+    return DONE;
   }
 
   async function find(id: number, viewerId: number | null) {
@@ -167,7 +168,7 @@ export function createCommentsService(deps: Deps) {
         updatedAt: at.toISOString(),
         deletedAt: null,
       };
-      background("effects of a comment", () => deliverEffects(outcome, at, hold, comment));
+      effects("effects of a comment", () => deliverEffects(outcome, at, hold, comment));
       return { ...comment, likedByMe: false };
     },
 
@@ -182,7 +183,7 @@ export function createCommentsService(deps: Deps) {
       if (!(await repository.update(guard(actor, id, version), input.content, at))) {
         throw await refusal(actor, id, version);
       }
-      background("effects of a comment", () => deliverEffects(id, at, null));
+      effects("effects of a comment", () => deliverEffects(id, at, null));
       return (await find(id, actor.id)).comment;
     },
 
@@ -195,14 +196,13 @@ export function createCommentsService(deps: Deps) {
       if (found) {
         await cache.fence(found.comment.postId, revision).catch(ignoreOutage);
       }
-      background("effects of a comment", () => deliverEffects(id, at, null));
+      effects("effects of a comment", () => deliverEffects(id, at, null));
     },
 
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
     async sweep(): Promise<number> {
-      const overdue = await repository.listOverdue(new Date(now().getTime() - OVERDUE_MS), SWEEP_LIMIT);
-      await Promise.all(overdue.map(({ id, dueAt }) => deliverEffects(id, dueAt, null)));
-      return overdue.length;
+      const overdue = await repository.listOverdue(overdueSince(now()), SWEEP_LIMIT);
+      return workOff(overdue, ({ id, dueAt }) => deliverEffects(id, dueAt, null));
     },
 
     /** Forgets idempotency keys past their time. @returns how many */

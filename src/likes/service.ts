@@ -3,8 +3,10 @@
  * @module
  */
 import type { Actor } from "../auth/actor.ts";
-import type { Background } from "../common/background.ts";
+import type { Background, Effects } from "../common/background.ts";
 import { AppError } from "../common/errors.ts";
+import { DONE, type Outcome } from "../common/retry.ts";
+import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
 import type { PostCache, PostHold } from "../posts/cache.ts";
 import type { JobPublisher } from "../queue/publisher.ts";
 import type { RoomPublisher } from "../realtime/publisher.ts";
@@ -17,18 +19,17 @@ type Deps = {
   rooms: Pick<RoomPublisher, "publishCount">;
   jobs: JobPublisher;
   background: Background;
+  effects: Effects;
   now: () => Date;
 };
 
 export type LikeAnswer = { liked: boolean; likeCount: number };
 
-/** A sweep looks for effects that stayed due for this long. */
-const OVERDUE_MS = 30_000;
-const SWEEP_LIMIT = 100;
-
 export type LikesService = ReturnType<typeof createLikesService>;
 
-export function createLikesService({ repository, cache, rooms, jobs, background, now }: Deps) {
+export function createLikesService(deps: Deps) {
+  const { repository, cache, rooms, jobs, background, effects, now } = deps;
+
   /** The effects of a change: the post's cache, the count in its room, the job that notifies. Repeating them changes nothing. */
   async function deliverEffects(
     userId: number,
@@ -36,7 +37,7 @@ export function createLikesService({ repository, cache, rooms, jobs, background,
     state: LikeState,
     dueAt: Date,
     hold: PostHold | null,
-  ): Promise<void> {
+  ): Promise<Outcome> {
     if (target.type === "post") {
       if (hold) await hold.release(state.revision);
       else await cache.fence(target.id, state.revision);
@@ -49,11 +50,12 @@ export function createLikesService({ repository, cache, rooms, jobs, background,
         likeCount: state.likeCount,
         revision: state.revision,
       });
-      if (delivery.status !== "done") return;
+      if (delivery.status !== "done") return delivery;
       const queued = await jobs.publish("sync-notification", { source: "like", id: like.id }, like.revision);
-      if (queued.status !== "done") return;
+      if (queued.status !== "done") return queued;
     }
     await repository.settle(userId, target, dueAt);
+    return DONE;
   }
 
   async function stateOf(target: LikeTarget): Promise<LikeState> {
@@ -79,7 +81,7 @@ export function createLikesService({ repository, cache, rooms, jobs, background,
       if (!changed) release(hold);
       if (prepared === "missing") throw missing(target);
       if (!changed) return { liked: true, likeCount: (await stateOf(target)).likeCount };
-      background("effects of a like", () => deliverEffects(actor.id, target, changed, at, hold));
+      effects("effects of a like", () => deliverEffects(actor.id, target, changed, at, hold));
       return { liked: true, likeCount: changed.likeCount };
     },
 
@@ -91,22 +93,20 @@ export function createLikesService({ repository, cache, rooms, jobs, background,
         release(hold);
         return { liked: false, likeCount: (await stateOf(target)).likeCount };
       }
-      background("effects of a like", () => deliverEffects(actor.id, target, changed, at, hold));
+      effects("effects of a like", () => deliverEffects(actor.id, target, changed, at, hold));
       return { liked: false, likeCount: changed.likeCount };
     },
 
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many changes */
     async sweep(): Promise<number> {
-      const overdue = await repository.listOverdue(new Date(now().getTime() - OVERDUE_MS), SWEEP_LIMIT);
-      await Promise.all(
-        overdue.map(async ({ userId, type, targetId, dueAt }) => {
-          const target: LikeTarget = { type, id: targetId };
-          const state = await repository.state(target);
-          if (state) await deliverEffects(userId, target, state, dueAt, null);
-          else await repository.settle(userId, target, dueAt);
-        }),
-      );
-      return overdue.length;
+      const overdue = await repository.listOverdue(overdueSince(now()), SWEEP_LIMIT);
+      return workOff(overdue, async ({ userId, type, targetId, dueAt }) => {
+        const target: LikeTarget = { type, id: targetId };
+        const state = await repository.state(target);
+        if (state) return deliverEffects(userId, target, state, dueAt, null);
+        await repository.settle(userId, target, dueAt);
+        return DONE;
+      });
     },
   };
 }

@@ -5,6 +5,8 @@
  * reached, stays due for a sweep.
  * @module
  */
+import { DONE, type Outcome, UNAVAILABLE } from "../common/retry.ts";
+import { workOff } from "../common/sweep.ts";
 import type { RoomPublisher } from "../realtime/publisher.ts";
 import type { InboxRepository } from "./inbox.ts";
 import { planRound } from "./round.ts";
@@ -23,9 +25,7 @@ const LEASE_MARGIN_MS = 3_000;
 const SWEEP_GRACE_MS = 2_000;
 /** Rows of one round. */
 const ROUND_LIMIT = 100;
-const SWEEP_LIMIT = 200;
-/** Readers that a sweep tells side by side. */
-const SWEEP_AT_ONCE = 10;
+const SWEEP_LIMIT = 500;
 
 export type Announcer = ReturnType<typeof createAnnouncer>;
 
@@ -33,20 +33,21 @@ export function createAnnouncer({ inbox, rooms, now }: Deps) {
   const time = () => now().getTime();
 
   /** @param until the lease, which must be held. Rejects when the database fails; what is due stays so. */
-  async function announceUnder(readerId: number, until: number): Promise<void> {
+  async function announceUnder(readerId: number, until: number): Promise<Outcome> {
     try {
-      await rounds(readerId, until);
+      return await rounds(readerId, until);
     } catch (error) {
       await inbox.release(readerId, until).catch(() => undefined);
       throw error;
     }
   }
 
-  async function rounds(readerId: number, until: number): Promise<void> {
+  async function rounds(readerId: number, until: number): Promise<Outcome> {
+    let outcome = DONE;
     const inTime = () => time() < until - LEASE_MARGIN_MS;
     while (inTime()) {
       const found = await inbox.read(readerId, now(), ROUND_LIMIT);
-      if (found?.leasedUntil !== until) return;
+      if (found?.leasedUntil !== until) return DONE;
       const round = planRound(found, time());
       if (round.changes.length > 0 && (await inbox.apply(round.changes, now())) < round.changes.length) {
         // The reader read one of them meanwhile.
@@ -55,22 +56,26 @@ export function createAnnouncer({ inbox, rooms, now }: Deps) {
       if (!inTime()) break;
       if (round.events.length > 0) {
         const delivery = await rooms.publishToUser(readerId, round.events);
-        if (delivery.status !== "done") break;
+        if (delivery.status !== "done") {
+          outcome = UNAVAILABLE;
+          break;
+        }
       }
       const last = found.rows.length < ROUND_LIMIT;
       const [released] = await Promise.all([
         last ? inbox.release(readerId, until, found.wishes) : false,
         found.rows.length > 0 ? inbox.settle(readerId, round) : undefined,
       ]);
-      if (released) return;
+      if (released) return DONE;
     }
     await inbox.release(readerId, until);
+    return outcome;
   }
 
   /** Tells a reader's room what is due, or leaves that to whoever is doing it. Rejects when the database fails. */
-  async function announce(readerId: number): Promise<void> {
+  async function announce(readerId: number): Promise<Outcome> {
     const until = time() + LEASE_MS;
-    if (await inbox.lease(readerId, now(), until)) await announceUnder(readerId, until);
+    return (await inbox.lease(readerId, now(), until)) ? announceUnder(readerId, until) : DONE;
   }
 
   return {
@@ -80,13 +85,10 @@ export function createAnnouncer({ inbox, rooms, now }: Deps) {
     /** When a lease that is taken now ends, milliseconds since the epoch. */
     leaseEnd: () => time() + LEASE_MS,
 
-    /** Tells what stayed due, and frames that were held back. @returns how many readers there were */
+    /** Tells what stayed due, and frames that were held back. @returns how many readers were told */
     async sweep(): Promise<number> {
       const readers = await inbox.listReaders(new Date(time() - SWEEP_GRACE_MS), SWEEP_LIMIT);
-      for (let at = 0; at < readers.length; at += SWEEP_AT_ONCE) {
-        await Promise.all(readers.slice(at, at + SWEEP_AT_ONCE).map(announce));
-      }
-      return readers.length;
+      return workOff(readers, announce);
     },
   };
 }

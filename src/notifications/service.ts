@@ -3,7 +3,7 @@
  * @module
  */
 import type { Actor } from "../auth/actor.ts";
-import type { Background } from "../common/background.ts";
+import type { Effects } from "../common/background.ts";
 import { inChunks } from "../common/chunks.ts";
 import { AppError } from "../common/errors.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
@@ -16,7 +16,7 @@ type Deps = {
   repository: NotificationsRepository;
   announcer: Announcer;
   cursors: CursorCodec;
-  background: Background;
+  effects: Effects;
   now: () => Date;
 };
 
@@ -28,7 +28,7 @@ const SYNC_ATTEMPTS = 5;
 
 export type NotificationsService = ReturnType<typeof createNotificationsService>;
 
-export function createNotificationsService({ repository, announcer, cursors, background, now }: Deps) {
+export function createNotificationsService({ repository, announcer, cursors, effects, now }: Deps) {
   /** @returns false when something changed meanwhile, so that it has to be looked at anew */
   async function follow(source: Source, facts: SourceFacts): Promise<boolean> {
     let frames = "";
@@ -44,14 +44,21 @@ export function createNotificationsService({ repository, announcer, cursors, bac
     }
     const until = announcer.leaseEnd();
     const outcome = await repository.touch(source, now(), until, frames);
-    if (outcome === "leased") await announcer.announceUnder(facts.readerId, until);
+    if (outcome !== "leased") return true;
+    const told = await announcer.announceUnder(facts.readerId, until);
+    if (told.status !== "done") announceLater("tell of a notification", facts.readerId);
     return true;
+  }
+
+  /** After the answer, again and again while the reader's room cannot be reached. */
+  function announceLater(label: string, readerId: number): void {
+    effects(label, () => announcer.announce(readerId));
   }
 
   /** Takes back what its author was told about a comment that may be deleted. */
   async function forgetLikes(commentId: number, facts: SourceFacts | undefined): Promise<void> {
     const touched = await repository.touchDeleted({ type: "comment", id: commentId }, now());
-    if (touched > 0 && facts) await announcer.announce(facts.actorId);
+    if (touched > 0 && facts) announceLater("tell of likes that are gone", facts.actorId);
   }
 
   return {
@@ -75,7 +82,7 @@ export function createNotificationsService({ repository, announcer, cursors, bac
     /** Marks one as read, or leaves it so; the other devices are told. Two statements. @throws AppError `not_found` */
     async markRead(actor: Actor, id: number): Promise<Notification> {
       const changed = await repository.markRead(actor.id, id, now());
-      if (changed) background("tell of a read notification", () => announcer.announce(actor.id));
+      if (changed) announceLater("tell of a read notification", actor.id);
       const notification = await repository.find(actor.id, id);
       if (!notification) throw new AppError("not_found", "There is no such notification");
       return notification;
@@ -84,7 +91,7 @@ export function createNotificationsService({ repository, announcer, cursors, bac
     /** Marks all that are not newer than `upTo`; the other devices are told. Two statements. */
     async markAllRead(actor: Actor, upTo: number): Promise<UnreadCount> {
       const changed = await repository.markReadUpTo(actor.id, upTo, now());
-      if (changed > 0) background("tell of read notifications", () => announcer.announce(actor.id));
+      if (changed > 0) announceLater("tell of read notifications", actor.id);
       return { unreadCount: await repository.countUnread(actor.id) };
     },
 
@@ -106,7 +113,7 @@ export function createNotificationsService({ repository, announcer, cursors, bac
       throw new Error("the source of a notification keeps changing");
     },
 
-    /** Tells what stayed due, and frames that were held back. @returns how many readers there were */
+    /** Tells what stayed due, and frames that were held back. @returns how many readers were told */
     sweep: () => announcer.sweep(),
 
     /** Deletes what was read, or withdrawn, long ago. @returns how many notifications */

@@ -7,11 +7,13 @@ import { requireAuthorOrAdmin } from "../auth/actor.ts";
 import { requireSomeField } from "../auth/service.ts";
 import type { BoardReferences } from "../boards/references.ts";
 import { ignoreOutage, RedisUnavailableError } from "../cache/client.ts";
-import type { Background } from "../common/background.ts";
+import type { Background, Effects } from "../common/background.ts";
 import { inChunks } from "../common/chunks.ts";
 import { AppError, fieldError } from "../common/errors.ts";
 import type { IdempotencyClaim } from "../common/idempotency.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
+import { DONE, type Outcome } from "../common/retry.ts";
+import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
 import { excerptOf } from "../common/text.ts";
 import type { JobPublisher } from "../queue/publisher.ts";
 import type { Delivery, RoomPublisher } from "../realtime/publisher.ts";
@@ -29,19 +31,17 @@ type Deps = {
   jobs: JobPublisher;
   cursors: CursorCodec;
   background: Background;
+  effects: Effects;
   now: () => Date;
 };
 
-/** A sweep looks for effects that stayed due for this long. */
-const OVERDUE_MS = 30_000;
-const SWEEP_LIMIT = 100;
 /** Idempotency keys live a little longer than the promised day. */
 const IDEMPOTENCY_HOURS = 48;
 
 export type PostsService = ReturnType<typeof createPostsService>;
 
 export function createPostsService(deps: Deps) {
-  const { repository, cache, popular, boards, rooms, jobs, cursors, background, now } = deps;
+  const { repository, cache, popular, boards, rooms, jobs, cursors, background, effects, now } = deps;
 
   /** Redis away: the database answers, and the view does not count. */
   async function readCache(id: number, viewer: string | null): Promise<CachedRead | null> {
@@ -56,7 +56,7 @@ export function createPostsService(deps: Deps) {
   /** What the room is told of a post as it is now; null: it is gone. A new post has nobody in its room yet. */
   async function tellRoom(id: number, revision: number, post: Post | null): Promise<Delivery> {
     if (!post) return rooms.deletePost(id);
-    if (post.version === 1) return { status: "done" };
+    if (post.version === 1) return DONE;
     return rooms.publishToPost(id, [
       {
         type: "post_updated",
@@ -68,20 +68,27 @@ export function createPostsService(deps: Deps) {
   }
 
   /** The effects of a write: board's count, cache, room, the job that takes notifications back. Repeating them changes nothing. */
-  async function deliverEffects(id: number, revision: number, post: Post | null, dueAt: Date): Promise<void> {
+  async function deliverEffects(
+    id: number,
+    revision: number,
+    post: Post | null,
+    dueAt: Date,
+  ): Promise<Outcome> {
     await Promise.all([cache.fence(id, revision), repository.count(id)]);
-    if ((await tellRoom(id, revision, post)).status !== "done") return;
+    const delivery = await tellRoom(id, revision, post);
+    if (delivery.status !== "done") return delivery;
     if (!post) {
       const queued = await jobs.publish("sync-notification", { source: "post", id }, "deleted");
-      if (queued.status !== "done") return;
+      if (queued.status !== "done") return queued;
     }
     await repository.settle(id, dueAt);
+    return DONE;
   }
 
   /** Takes what is cached away before the answer; the rest of the effects follow after it. */
   async function announce(id: number, revision: number, post: Post | null, dueAt: Date): Promise<void> {
     await cache.fence(id, revision).catch(ignoreOutage);
-    background("effects of a post", () => deliverEffects(id, revision, post, dueAt));
+    effects("effects of a post", () => deliverEffects(id, revision, post, dueAt));
   }
 
   async function find(id: number) {
@@ -180,7 +187,7 @@ export function createPostsService(deps: Deps) {
         createdAt: at.toISOString(),
         updatedAt: at.toISOString(),
       };
-      background("effects of a post", () => deliverEffects(outcome, 1, post, at));
+      effects("effects of a post", () => deliverEffects(outcome, 1, post, at));
       return { ...post, likedByMe: false };
     },
 
@@ -233,14 +240,11 @@ export function createPostsService(deps: Deps) {
 
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
     async sweep(): Promise<number> {
-      const overdue = await repository.listOverdue(new Date(now().getTime() - OVERDUE_MS), SWEEP_LIMIT);
-      await Promise.all(
-        overdue.map(async ({ id, dueAt }) => {
-          const found = await repository.find(id);
-          await deliverEffects(id, found?.revision ?? FINAL_REVISION, found?.post ?? null, dueAt);
-        }),
-      );
-      return overdue.length;
+      const overdue = await repository.listOverdue(overdueSince(now()), SWEEP_LIMIT);
+      return workOff(overdue, async ({ id, dueAt }) => {
+        const found = await repository.find(id);
+        return deliverEffects(id, found?.revision ?? FINAL_REVISION, found?.post ?? null, dueAt);
+      });
     },
 
     /** Forgets idempotency keys past their time. @returns how many */

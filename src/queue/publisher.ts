@@ -6,10 +6,11 @@
 import { Client } from "@upstash/qstash";
 import type { Logger } from "../common/logger.ts";
 import type { Meter } from "../common/meter.ts";
+import { DONE, type Outcome, UNAVAILABLE, within } from "../common/retry.ts";
 import type { JobName, JobPayload } from "./jobs.ts";
 
-/** `done`: QStash has the job and delivers it at least once. `unavailable`: send it again later. */
-export type Queued = { status: "done" } | { status: "unavailable" };
+/** `done`: QStash has the job and delivers it at least once. */
+export type Queued = Outcome;
 
 export type JobPublisher = {
   /**
@@ -61,8 +62,10 @@ export function createJobPublisher(options: JobPublisherOptions, meter: Meter, l
     async publish(name, payload, occasion) {
       try {
         await meter.measure("qstash", () =>
+          // The SDK takes no signal.
           within(
             PUBLISH_TIMEOUT_MS,
+            "QStash",
             client.publishJSON({
               url: jobsUrl(options.publicUrl),
               body: { job: name, payload },
@@ -73,10 +76,10 @@ export function createJobPublisher(options: JobPublisherOptions, meter: Meter, l
             }),
           ),
         );
-        return { status: "done" };
+        return DONE;
       } catch (error) {
         log.error("a job could not be sent", error, { job: name });
-        return { status: "unavailable" };
+        return UNAVAILABLE;
       }
     },
   };
@@ -84,14 +87,4 @@ export function createJobPublisher(options: JobPublisherOptions, meter: Meter, l
 
 function deduplicationId(name: JobName, payload: object, occasion: string | number): string {
   return [name, ...Object.values(payload).map(String), String(occasion)].join("-");
-}
-
-/** The SDK takes no signal: after `timeoutMs` its call is left to itself. */
-function within<T>(timeoutMs: number, call: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new Error(`QStash did not answer within ${timeoutMs} ms`));
-    }, timeoutMs);
-    void call.finally(() => clearTimeout(timer)).then(resolve, reject);
-  });
 }

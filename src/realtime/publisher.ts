@@ -4,11 +4,15 @@
  * @module
  */
 import type { Logger } from "../common/logger.ts";
+import { DONE, type Outcome, UNAVAILABLE, within } from "../common/retry.ts";
 import type { EndedSessions, LikeCount, PostEvent, UserEvent } from "./events.ts";
 import { callRoom, postRoom, type Rooms, userRoom } from "./rooms.ts";
 
-/** `done`: the room has it (a room that is gone for good needs nothing). `unavailable`: say it again later. */
-export type Delivery = { status: "done" } | { status: "unavailable" };
+/** `done`: the room has it; a room that is gone for good needs nothing. */
+export type Delivery = Outcome;
+
+/** Longest wait for a room, its second and third try included. */
+const ROOM_TIMEOUT_MS = 5_000;
 
 export type RoomPublisher = {
   /** Stores the events in the post's room in order and sends those that are new. One call to one object. */
@@ -28,11 +32,11 @@ export type RoomPublisher = {
 export function createRoomPublisher(rooms: Rooms, log: Logger): RoomPublisher {
   async function deliver(room: string, call: () => Promise<unknown>): Promise<Delivery> {
     try {
-      await callRoom(call);
-      return { status: "done" };
+      await within(ROOM_TIMEOUT_MS, "The room", callRoom(call));
+      return DONE;
     } catch (error) {
       log.error("a room could not be reached", error, { room });
-      return { status: "unavailable" };
+      return UNAVAILABLE;
     }
   }
   return {

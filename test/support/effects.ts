@@ -5,6 +5,7 @@
 import { env } from "cloudflare:workers";
 import { createBoardReferences } from "../../src/boards/references.ts";
 import { createBoardsRepository } from "../../src/boards/repository.ts";
+import type { Effects } from "../../src/common/background.ts";
 import { createLogger } from "../../src/common/logger.ts";
 import { createCursorCodec } from "../../src/common/pagination.ts";
 import { createCommentsRepository } from "../../src/comments/repository.ts";
@@ -34,6 +35,7 @@ export function servicesOf(postId: number, exchanged: Partial<RoomPublisher & Po
   const background = (_label: string, work: () => Promise<unknown>) => {
     works.push(work);
   };
+  const effects: Effects = background;
   const now = () => new Date();
   const cache = { ...createPostCache(redis), ...exchanged };
   const cursors = createCursorCodec(["secret of a test"]);
@@ -59,6 +61,7 @@ export function servicesOf(postId: number, exchanged: Partial<RoomPublisher & Po
     jobs,
     cursors,
     background,
+    effects,
     now,
   });
   return {
@@ -79,6 +82,7 @@ export function servicesOf(postId: number, exchanged: Partial<RoomPublisher & Po
       jobs,
       cursors,
       background,
+      effects,
       now,
     }),
     likes: createLikesService({
@@ -91,6 +95,7 @@ export function servicesOf(postId: number, exchanged: Partial<RoomPublisher & Po
       rooms: told,
       jobs,
       background,
+      effects,
       now,
     }),
     /** Does the work that the services put into the background; until then nothing of it is done. */

@@ -155,7 +155,7 @@ export function createWorker({ now = ahead, rooms, database = db, reader }: Work
     repository: createNotificationsRepository(database),
     announcer,
     cursors: createCursorCodec(["secret"]),
-    background: (_, run) => {
+    effects: (_, run) => {
       // As in the Worker, where a failure of it is logged.
       work.push(run().catch(() => undefined));
     },

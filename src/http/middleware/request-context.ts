@@ -41,12 +41,17 @@ export function requestContext(buildServices: (config: Config, context: Services
       log.error("settings are missing or wrong", new Error("bad settings"), { settings: settings.problems });
       throw new AppError("unavailable", "The service is not set up", { headers: { "retry-after": "60" } });
     }
-    c.set("config", settings.config);
-    const queue = createBackgroundQueue((promise) => c.executionCtx.waitUntil(promise), log);
-    const { background } = queue;
+    const { config } = settings;
+    c.set("config", config);
+    const queue = createBackgroundQueue(
+      (promise) => c.executionCtx.waitUntil(promise),
+      log,
+      config.EFFECTS_PATIENCE_MS,
+    );
+    const { background, effects } = queue;
     c.set(
       "services",
-      buildServices(settings.config, { env: c.env, meter, log, background, now: () => new Date() }),
+      buildServices(config, { env: c.env, meter, log, background, effects, now: () => new Date() }),
     );
 
     await next();
@@ -62,6 +67,7 @@ export function requestContext(buildServices: (config: Config, context: Services
       userId: c.get("actor")?.id ?? null,
       upstream: meter.used(),
     });
+    c.var.services.redis.relax();
     queue.start();
   });
 }

@@ -101,6 +101,9 @@ function suiteSettings(cloud: Cloud, recorder: string) {
       BCRYPT_COST: "4",
       // The suite keeps both cores busy: what is slow is not away.
       REDIS_TIMEOUT_MS: "5000",
+      // Tests that wait for the work behind an answer do not wait long for what cannot succeed.
+      EFFECTS_PATIENCE_MS: "1000",
+      SWEEP_SECONDS: "60",
     },
   );
 }

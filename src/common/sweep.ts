@@ -1,0 +1,58 @@
+/**
+ * Sweeps: they find effects that stayed due, because a Worker died or somebody was away for long, and make up for them.
+ * @module
+ */
+import type { Outcome } from "./retry.ts";
+
+/**
+ * Effects that have been due for this long are a sweep's: about as long as a Worker may work on after its response.
+ * With a sweep every 20 s (`SWEEP_SECONDS`), what a Worker left behind is looked at 50 s later at the latest.
+ */
+export const OVERDUE_MS = 30_000;
+/** Rows of one sweep, oldest first. */
+export const SWEEP_LIMIT = 500;
+/** Rows that are worked off side by side. */
+const AT_ONCE = 20;
+
+/** What came due before this time is a sweep's. */
+export function overdueSince(now: Date): Date {
+  return new Date(now.getTime() - OVERDUE_MS);
+}
+
+/**
+ * Works off what a sweep found, some rows side by side. A row that fails stays due and holds up no other.
+ * @returns how many rows are done
+ * @throws the first failure, when all rows have had their turn
+ */
+export async function workOff<Row>(
+  rows: readonly Row[],
+  work: (row: Row) => Promise<Outcome>,
+): Promise<number> {
+  let next = 0;
+  let done = 0;
+  const failures: unknown[] = [];
+  async function worker(): Promise<void> {
+    for (let row = rows[next++]; row !== undefined; row = rows[next++]) {
+      try {
+        if ((await work(row)).status === "done") done += 1;
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  if (failures.length > 0) {
+    throw new Error(`${failures.length} of ${rows.length} rows failed`, { cause: failures[0] });
+  }
+  return done;
+}
+
+/** Runs now and every `everyMs` until `spanMs` are over; a run that takes long delays the next. */
+export async function repeat(run: () => Promise<void>, everyMs: number, spanMs: number): Promise<void> {
+  const startedAt = Date.now();
+  for (let due = 0; due < spanMs; due += everyMs) {
+    const waitMs = startedAt + due - Date.now();
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    await run();
+  }
+}
