@@ -252,10 +252,12 @@ export function createCommentsRepository(db: Db) {
 
     /** Marks the effects of the write at `dueAt` as done, unless there was another write since. */
     async settle(id: number, dueAt: Date): Promise<void> {
-      await db
-        .update(comments)
-        .set({ effectsDueAt: null })
-        .where(and(eq(comments.id, id), eq(comments.effectsDueAt, dueAt)));
+      // By the row, not by the index of due effects: locked in one order, two of them are no deadlock.
+      await retryOnDeadlock(() =>
+        db.execute(sql`
+          update ${comments} force index (primary) set ${comments.effectsDueAt} = null
+          where ${comments.id} = ${id} and ${comments.effectsDueAt} = ${sqlTime(dueAt)}`),
+      );
     },
 
     /** Comments whose effects are overdue since before `before`, oldest first. */

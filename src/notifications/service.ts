@@ -58,7 +58,9 @@ export function createNotificationsService({ repository, announcer, cursors, eff
   /** Takes back what its author was told about a comment that may be deleted. */
   async function forgetLikes(commentId: number, facts: SourceFacts | undefined): Promise<void> {
     const touched = await repository.touchDeleted({ type: "comment", id: commentId }, now());
-    if (touched > 0 && facts) announceLater("tell of likes that are gone", facts.actorId);
+    if (touched === 0 || !facts) return;
+    const told = await announcer.announce(facts.actorId);
+    if (told.status !== "done") announceLater("tell of likes that are gone", facts.actorId);
   }
 
   return {

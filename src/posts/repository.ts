@@ -329,10 +329,12 @@ export function createPostsRepository(db: Db) {
 
     /** Marks the effects of the write at `dueAt` as done, unless there was another write since. */
     async settle(id: number, dueAt: Date): Promise<void> {
-      await db
-        .update(posts)
-        .set({ effectsDueAt: null })
-        .where(and(eq(posts.id, id), eq(posts.effectsDueAt, dueAt)));
+      // By the row, not by the index of due effects: locked in one order, two of them are no deadlock.
+      await retryOnDeadlock(() =>
+        db.execute(sql`
+          update ${posts} force index (primary) set ${posts.effectsDueAt} = null
+          where ${posts.id} = ${id} and ${posts.effectsDueAt} = ${sqlTime(dueAt)}`),
+      );
     },
 
     /** Posts whose effects are overdue since before `before`, oldest first. */

@@ -88,7 +88,23 @@ export function createPostsService(deps: Deps) {
   /** Takes what is cached away before the answer; the rest of the effects follow after it. */
   async function announce(id: number, revision: number, post: Post | null, dueAt: Date): Promise<void> {
     await cache.fence(id, revision).catch(ignoreOutage);
-    effects("effects of a post", () => deliverEffects(id, revision, post, dueAt));
+    deliverLater(id, revision, post, dueAt);
+  }
+
+  /** The effects of a post that was left due, as it is now. */
+  async function makeUp(id: number, dueAt: Date): Promise<Outcome> {
+    const found = await repository.find(id);
+    return deliverEffects(id, found?.revision ?? FINAL_REVISION, found?.post ?? null, dueAt);
+  }
+
+  /** Behind the answer; what has to be done again by then follows the post as it is then. */
+  function deliverLater(id: number, revision: number, post: Post | null, dueAt: Date): void {
+    let first = true;
+    effects("effects of a post", () => {
+      if (!first) return makeUp(id, dueAt);
+      first = false;
+      return deliverEffects(id, revision, post, dueAt);
+    });
   }
 
   async function find(id: number) {
@@ -187,7 +203,7 @@ export function createPostsService(deps: Deps) {
         createdAt: at.toISOString(),
         updatedAt: at.toISOString(),
       };
-      effects("effects of a post", () => deliverEffects(outcome, 1, post, at));
+      deliverLater(outcome, 1, post, at);
       return { ...post, likedByMe: false };
     },
 
@@ -241,10 +257,7 @@ export function createPostsService(deps: Deps) {
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
     async sweep(): Promise<number> {
       const overdue = await repository.listOverdue(overdueSince(now()), SWEEP_LIMIT);
-      return workOff(overdue, async ({ id, dueAt }) => {
-        const found = await repository.find(id);
-        return deliverEffects(id, found?.revision ?? FINAL_REVISION, found?.post ?? null, dueAt);
-      });
+      return workOff(overdue, ({ id, dueAt }) => makeUp(id, dueAt));
     },
 
     /** Forgets idempotency keys past their time. @returns how many */
