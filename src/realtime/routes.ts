@@ -11,7 +11,6 @@ import { admitRead, requireUser } from "../http/middleware/admission.ts";
 import { bearerAuth, jsonResponse, newRouter, problems } from "../http/openapi.ts";
 import {
   BEARER_PROTOCOL_PREFIX,
-  clientFrameSchema,
   polledFrameSchema,
   type Position,
   serverFrameSchema,
@@ -90,7 +89,7 @@ const joinRoom = createRoute({
   summary: "Enter a room (WebSocket)",
   description: [
     `Needs \`Upgrade: websocket\`. Browsers send the access token as the subprotocol pair \`${SUBPROTOCOL}\`, \`${BEARER_PROTOCOL_PREFIX}<token>\` and are answered with \`${SUBPROTOCOL}\` alone; others may send it as \`Authorization\`.`,
-    "The first frame is `ready`. All frames, the room's and the client's (`ping`, `auth`, `typing`), are described under status 101, and with examples in the AsyncAPI document at `/api/asyncapi.json`.",
+    "The first frame is `ready`. What the room sends is described under status 101; the AsyncAPI document at `/api/asyncapi.json` also has what a client may send (`ping`, `auth`, `typing`), with examples.",
     `A \`typing\` stands for ${TYPING_TTL_MS / 1000} s after the last one of the same user.`,
     "With `epoch` and `after` every event after that one follows `ready` (`resume` is `replayed`), unless the log no longer reaches back (`resync`).",
     "Closing codes: 4401 the token ran out or was revoked, 4403 an `auth` frame with the token of somebody else, 4404 the post is gone, 4429 over 50 frames in 10 s, 4503 the room is full, 1009 a frame over 4 KiB.",
@@ -104,8 +103,8 @@ const joinRoom = createRoute({
   request: { params, query: positionQuerySchema },
   responses: {
     101: jsonResponse(
-      z.union([serverFrameSchema, clientFrameSchema]),
-      "The connection speaks WebSocket from here on: these are its frames, from the room and from the client",
+      serverFrameSchema,
+      "The connection speaks WebSocket from here on: these are the room's frames",
     ),
     ...problems(401, 403, 404, 422, 426),
   },

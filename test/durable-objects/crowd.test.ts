@@ -1,6 +1,6 @@
 import { describe, it } from "vitest";
 import { evictDurableObject } from "cloudflare:test";
-import { commentAdded, freshId, knockAtPost, rooms, until } from "../support/sockets.ts";
+import { checkedFrame, commentAdded, freshId, knockAtPost, rooms, until } from "../support/sockets.ts";
 
 const SOCKETS = 2_000;
 const COMMENTS = 50;
@@ -13,6 +13,8 @@ describe("a crowded room", () => {
     const people = Array.from({ length: SOCKETS / 20 }, freshId);
     const heard: number[][] = [];
     let frames = 0;
+    // Every socket gets the same texts: each is held against the document once.
+    const texts = new Set<string>();
     for (const userId of people) {
       await Promise.all(
         Array.from({ length: 20 }, async () => {
@@ -21,6 +23,7 @@ describe("a crowded room", () => {
           const seqs: number[] = [];
           heard.push(seqs);
           webSocket.addEventListener("message", ({ data }) => {
+            texts.add(String(data));
             const [, seq] = /^\{"type":"comment_added".*"seq":(\d+),/.exec(String(data)) ?? [];
             if (seq === undefined) return;
             seqs.push(Number(seq));
@@ -36,6 +39,7 @@ describe("a crowded room", () => {
     }
     await until("every frame", () => frames >= SOCKETS * COMMENTS);
     expect(frames).toBe(SOCKETS * COMMENTS);
+    for (const text of texts) checkedFrame(text);
     const wanted = Array.from({ length: COMMENTS }, (_, index) => index + 1).join();
     expect(heard.filter((seqs) => seqs.join() !== wanted)).toEqual([]);
   });

@@ -12,6 +12,7 @@ import type { boardSchema } from "../../src/boards/schema.ts";
 import type { ProblemDocument } from "../../src/http/app-env.ts";
 import type { postSchema, postSummarySchema } from "../../src/posts/schema.ts";
 import type { profileSchema, userSchema } from "../../src/users/schema.ts";
+import { checkPolledFrames } from "./frame-check.ts";
 import { type OpenApiDocument, violationsOf } from "./openapi-check.ts";
 
 export type Session = z.infer<typeof sessionSchema>;
@@ -179,6 +180,9 @@ async function checked<Body>(method: string, path: string, response: Response): 
     violations.push(
       ...violationsOf(await openApiDocument(), { method, path: pathname, status, contentType, body }),
     );
+  }
+  if (status === 200 && /^\/api\/rooms\/[^/]+\/events(\?|$)/.test(path)) {
+    checkPolledFrames((body as { frames: unknown[] }).frames);
   }
   if (violations.length > 0) {
     throw new Error(`${method} ${path} answered ${status}: ${violations.join("; ")}\n${text.slice(0, 500)}`);

@@ -9,6 +9,7 @@ export type Schema = {
   $ref?: string;
   type?: string | string[];
   enum?: unknown[];
+  const?: unknown;
   properties?: Record<string, Schema>;
   required?: string[];
   additionalProperties?: boolean | Schema;
@@ -18,12 +19,19 @@ export type Schema = {
   allOf?: Schema[];
   minimum?: number;
   maximum?: number;
+  exclusiveMinimum?: number;
   minLength?: number;
   maxLength?: number;
   pattern?: string;
   format?: string;
   example?: unknown;
 };
+/** The keywords that the check knows, and those that say nothing about values. */
+export const KEYWORDS: readonly string[] = [
+  "$ref type enum const properties required additionalProperties items anyOf oneOf allOf",
+  "minimum maximum exclusiveMinimum minLength maxLength pattern format",
+  "description example default discriminator",
+].flatMap((line) => line.split(" "));
 type Content = Record<string, { schema: Schema }>;
 export type Operation = {
   summary?: string;
@@ -38,6 +46,8 @@ export type OpenApiDocument = {
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, Schema>; securitySchemes: Record<string, unknown> };
 };
+/** A document that has schemas. */
+type Described = { components: { schemas: Record<string, Schema> } };
 
 /** A response as it was seen; `body` is parsed JSON, or text, or `""` where there was none. */
 export type Exchange = {
@@ -84,12 +94,7 @@ export function violationsOf(document: OpenApiDocument, exchange: Exchange): str
 }
 
 /** An object whose schema names properties has no others, unless `additionalProperties` lets them in. */
-export function schemaViolations(
-  document: OpenApiDocument,
-  schema: Schema,
-  value: unknown,
-  at: string,
-): string[] {
+export function schemaViolations(document: Described, schema: Schema, value: unknown, at: string): string[] {
   if (schema.$ref !== undefined) {
     const name = schema.$ref.replace("#/components/schemas/", "");
     const target = document.components.schemas[name];
@@ -107,9 +112,14 @@ export function schemaViolations(
   }
   if (schema.enum && !schema.enum.includes(value))
     return [`${at}: ${JSON.stringify(value)} is not in its enum`];
+  if (schema.const !== undefined && schema.const !== value) {
+    return [`${at}: ${JSON.stringify(value)} is not ${JSON.stringify(schema.const)}`];
+  }
   if (typeof value === "string") return textViolations(schema, value, at);
   if (typeof value === "number") {
-    const tooLow = schema.minimum !== undefined && value < schema.minimum;
+    const tooLow =
+      (schema.minimum !== undefined && value < schema.minimum) ||
+      (schema.exclusiveMinimum !== undefined && value <= schema.exclusiveMinimum);
     const tooHigh = schema.maximum !== undefined && value > schema.maximum;
     return tooLow || tooHigh ? [`${at}: ${value} is out of range`] : [];
   }
@@ -123,7 +133,7 @@ export function schemaViolations(
   return [];
 }
 
-function objectViolations(document: OpenApiDocument, schema: Schema, value: object, at: string): string[] {
+function objectViolations(document: Described, schema: Schema, value: object, at: string): string[] {
   const fields = value as Record<string, unknown>;
   const missing = (schema.required ?? []).filter((name) => !(name in fields));
   return [

@@ -1,6 +1,6 @@
 // Made from api/openapi.json by `npm run client:types`. Do not edit.
 
-import type { RoomPolledFrame } from "./frames.ts";
+import type { Ready, CommentAdded, CommentUpdated, CommentDeleted, PostUpdated, PostDeleted, PostLiked, CommentLiked, Presence, Typing, Pong, RoomError, NotifyUser, NotificationRead, RoomPolledFrame } from "./frames.ts";
 
 export type Session = {
   user: User;
@@ -213,6 +213,8 @@ export type ReadAll = {
   /** The newest notification that was shown; newer ones stay unread */
   upTo: number;
 };
+
+export type RoomServerFrame = Ready | CommentAdded | CommentUpdated | CommentDeleted | PostUpdated | PostDeleted | PostLiked | CommentLiked | NotifyUser | NotificationRead | Presence | Typing | Pong | RoomError;
 
 /** What was created on each day, oldest first */
 export type DailyStats = {
