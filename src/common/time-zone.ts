@@ -10,13 +10,16 @@ const DAY_MS = 86_400_000;
 /** From `startsAt` (milliseconds since the epoch) on, local time is ahead of UTC by `offsetMs`. */
 export type OffsetSpan = { startsAt: number; offsetMs: number };
 
+/** By zone in small letters: the runtime takes any case, and a client must not be able to fill this with spellings. */
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 /** Whether the runtime knows the IANA zone. */
 export function isTimeZone(name: string): boolean {
+  // Offsets such as +09:00 are no zones.
+  if (!/^[A-Za-z]/.test(name)) return false;
   try {
     formatOf(name);
-    return /^[A-Za-z]/.test(name);
+    return true;
   } catch {
     return false;
   }
@@ -91,7 +94,8 @@ export function offsetSpans(timeZone: string, from: number, to: number): OffsetS
 }
 
 function formatOf(timeZone: string): Intl.DateTimeFormat {
-  let format = formats.get(timeZone);
+  const key = timeZone.toLowerCase();
+  let format = formats.get(key);
   if (!format) {
     format = new Intl.DateTimeFormat("en-US", {
       timeZone,
@@ -105,7 +109,7 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
       minute: "numeric",
       second: "numeric",
     });
-    formats.set(timeZone, format);
+    formats.set(key, format);
   }
   return format;
 }

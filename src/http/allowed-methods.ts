@@ -20,7 +20,7 @@ function pattern(path: string): RegExp {
   let compiled = patterns.get(path);
   if (!compiled) {
     compiled = new RegExp(
-      `^${path.replaceAll(/[.*+?^$()|[\]\\]/g, String.raw`\$&`).replaceAll(/:[^/{]+(?:\{[^}]*\})?/g, "[^/]+")}/?$`,
+      `^${path.replaceAll(/[.*+?^$()|[\]\\]/g, String.raw`\$&`).replaceAll(/:[^/{]+(?:\{[^}]*\})?/g, "[^/]+")}$`,
     );
     patterns.set(path, compiled);
   }

@@ -53,7 +53,8 @@ const identify = createMiddleware<VisitorEnv>(async function identify(c, next) {
 });
 
 const requireUpgrade = createMiddleware<AppEnv>(async function requireUpgrade(c, next) {
-  if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
+  // HEAD comes here too, and must open nothing.
+  if (c.req.method !== "GET" || c.req.header("upgrade")?.toLowerCase() !== "websocket") {
     throw new AppError("upgrade_required", "This path speaks WebSocket; for JSON see …/events", {
       headers: { upgrade: "websocket" },
     });

@@ -154,8 +154,8 @@ function clientOf(base: Record<string, string>, options: ClientOptions): Client 
   };
 }
 
-/** @throws when the response breaks a convention or is not as documented */
-async function checked<Body>(method: string, path: string, response: Response): Promise<Answer<Body>> {
+/** The answer of a response. @throws when it breaks a convention or is not as documented */
+export async function checked<Body>(method: string, path: string, response: Response): Promise<Answer<Body>> {
   const { status, headers } = response;
   const contentType = headers.get("content-type");
   const text = await response.text();

@@ -58,6 +58,17 @@ export type Exchange = {
   body: unknown;
 };
 
+const patterns = new Map<string, RegExp>();
+
+function patternOf(template: string): RegExp {
+  let pattern = patterns.get(template);
+  if (!pattern) {
+    pattern = new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, "[^/]+")}$`);
+    patterns.set(template, pattern);
+  }
+  return pattern;
+}
+
 /** The operation that a request reaches: a literal path before one with parameters. */
 export function findOperation(
   document: OpenApiDocument,
@@ -66,7 +77,7 @@ export function findOperation(
 ): { operation: Operation; path: string } | undefined {
   const wanted = method === "HEAD" ? "get" : method.toLowerCase();
   const candidates = Object.keys(document.paths)
-    .filter((template) => new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, "[^/]+")}$`).test(path))
+    .filter((template) => patternOf(template).test(path))
     .sort((a, b) => a.split("{").length - b.split("{").length);
   for (const candidate of candidates) {
     const operation = document.paths[candidate]?.[wanted];
@@ -81,7 +92,8 @@ export function violationsOf(document: OpenApiDocument, exchange: Exchange): str
   const problem = document.components.schemas["Problem"] ?? {};
   const found = findOperation(document, method, path);
   if (!found) {
-    if (![401, 404, 405, 429, 503].includes(status)) return [`${status} from a route that is not documented`];
+    if (![400, 401, 404, 405, 413, 415, 429, 503].includes(status))
+      return [`${status} from a route that is not documented`];
     return method === "HEAD" ? [] : schemaViolations(document, problem, body, "body");
   }
   const declared = found.operation.responses[String(status)];
@@ -135,11 +147,11 @@ export function schemaViolations(document: Described, schema: Schema, value: unk
 
 function objectViolations(document: Described, schema: Schema, value: object, at: string): string[] {
   const fields = value as Record<string, unknown>;
-  const missing = (schema.required ?? []).filter((name) => !(name in fields));
+  const missing = (schema.required ?? []).filter((name) => !Object.hasOwn(fields, name));
   return [
     ...missing.map((name) => `${at}.${name}: missing`),
     ...Object.entries(fields).flatMap(([name, field]) => {
-      const property = schema.properties?.[name];
+      const property = Object.hasOwn(schema.properties ?? {}, name) ? schema.properties?.[name] : undefined;
       if (property) return schemaViolations(document, property, field, `${at}.${name}`);
       const rest = schema.additionalProperties ?? schema.properties === undefined;
       if (rest === false) return [`${at}.${name}: unknown field`];

@@ -19,8 +19,12 @@ export type CloudAddresses = {
   redis: string;
 };
 
+/** How many spoilt requests and frames are tried, and which: `BAD_INPUT_CASES` and `BAD_INPUT_SEED`. */
+export type BadInput = { cases: number; seed: number };
+
 declare module "vitest" {
   interface ProvidedContext {
     cloud: CloudAddresses;
+    badInput: BadInput;
   }
 }

@@ -2,6 +2,7 @@
  * Starts what the suite runs on: a local cloud of its own on free ports, once for all projects.
  * @module
  */
+import { randomInt } from "node:crypto";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,6 +22,8 @@ import { startRecorder } from "./recorder.ts";
 
 /** Divides the waits between QStash's retries. */
 const QSTASH_SPEED = 60;
+/** Spoilt requests and frames in one run of the suite. */
+const BAD_INPUT_CASES = 22_000;
 const LOCAL = fileURLToPath(new URL("../../../.local", import.meta.url));
 
 /** @returns the tear-down */
@@ -64,6 +67,10 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     redis: cloud.redisUrl,
   };
   project.provide("cloud", addresses);
+  project.provide("badInput", {
+    cases: Number(process.env["BAD_INPUT_CASES"] ?? BAD_INPUT_CASES),
+    seed: Number(process.env["BAD_INPUT_SEED"] ?? randomInt(2 ** 31)),
+  });
   return async () => {
     await recorder.close();
     await cloud.close();
