@@ -77,6 +77,10 @@ export class RoomConnection {
     return this.#state;
   }
 
+  get transport(): "websocket" | "long-poll" {
+    return this.#upgradeAt === undefined ? "websocket" : "long-poll";
+  }
+
   /** Connects, and stays connected until it is closed or there is no way in. */
   async run(): Promise<void> {
     const { session } = this.#options.http;
@@ -152,7 +156,7 @@ export class RoomConnection {
   #gone(cause?: Error): number {
     if (!this.#position) {
       const { room } = this.#options;
-      throw new RoomClosedError(room, "gone", `There is no ${room}`, { cause });
+      throw new RoomClosedError(room, "gone", cause?.message ?? `There is no ${room}`, { cause });
     }
     this.#deleted = true;
     return 0;

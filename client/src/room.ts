@@ -108,6 +108,11 @@ export class Room
     return this.#connection.state;
   }
 
+  /** How it is connected: by long poll while WebSocket does not get through. */
+  get transport(): "websocket" | "long-poll" {
+    return this.#connection.transport;
+  }
+
   /** People in the room. */
   get viewers(): number {
     return this.#viewers;

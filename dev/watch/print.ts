@@ -2,13 +2,13 @@
  * Frames as lines for a terminal.
  * @module
  */
-import type { ServerFrame } from "../../src/realtime/events.ts";
+import type { RoomEvent } from "../../client/src/client.ts";
 
 /** The lines that a frame is worth; none for what is not of interest. */
-export function linesOf(frame: ServerFrame): string[] {
+export function linesOf(frame: RoomEvent): string[] {
   switch (frame.type) {
-    case "ready":
-      return frame.resume === "resync" ? ["… more was missed than the room remembers"] : [];
+    case "resync":
+      return frame.reason === "joined" ? [] : ["… more was missed than the room remembers"];
     case "comment_added":
       return spoken(`+ ${nameOf(frame.data.author)}`, frame.data.content);
     case "comment_updated":
@@ -32,12 +32,13 @@ export function linesOf(frame: ServerFrame): string[] {
     case "typing":
       return [`  ${printable(frame.data.user.username)} is typing …`];
     default:
+      // A type that is newer than this program.
       return [];
   }
 }
 
 /** When a frame happened, as the terminal's clock shows it; now for what has no time. */
-export function timeOf(frame: ServerFrame): string {
+export function timeOf(frame: RoomEvent): string {
   const at = "at" in frame ? new Date(frame.at) : new Date();
   return at.toTimeString().slice(0, 8);
 }
