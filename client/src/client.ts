@@ -57,7 +57,7 @@ export type LiveForumOptions = {
   /** Used instead of the global ones. */
   fetch?: typeof fetch;
   WebSocket?: typeof WebSocket;
-  /** How often a room's connection is asked for a sign of life. A dead one is noticed 5 s later. Default 20,000. */
+  /** How often a room's connection is asked for a sign of life. A dead one is noticed a quarter of that later, at least 2 s. Default 20,000. */
   pingIntervalMs?: number;
 };
 

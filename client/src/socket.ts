@@ -19,9 +19,9 @@ export type SocketOptions = {
 };
 
 const OPEN_WITHIN_MS = 10_000;
-/** A socket on which nothing is heard for so long after a ping is dead. */
-const PONG_WITHIN_MS = 5_000;
-/** The same when there is reason to doubt it. */
+/** A socket on which nothing is heard for this part of the interval after a ping is dead. */
+const PONG_WITHIN = 1 / 4;
+/** The same where there is reason to doubt it, and at least. */
 const PROBE_WITHIN_MS = 2_000;
 const BROKEN = 1006;
 
@@ -42,11 +42,12 @@ export class RoomSocket {
     });
     this.#socket = new WebSocket(url, [SUBPROTOCOL, `${BEARER_PREFIX}${token}`]);
     this.#expectWithin(OPEN_WITHIN_MS);
-    this.#pinging = setInterval(() => this.#ping(PONG_WITHIN_MS), pingIntervalMs);
+    const pongWithinMs = Math.max(PROBE_WITHIN_MS, pingIntervalMs * PONG_WITHIN);
+    this.#pinging = setInterval(() => this.#ping(pongWithinMs), pingIntervalMs);
     this.#socket.addEventListener("open", () => {
       // workerd (seen at 1.20261023.1) leaves the connection of a client that never sent anything open after the closing
       // handshake, until the object sleeps.
-      this.#ping(PONG_WITHIN_MS);
+      this.#ping(pongWithinMs);
     });
     this.#socket.addEventListener("message", ({ data }) => this.#hear(String(data)));
     this.#socket.addEventListener("close", ({ code }) => this.#finish(code));

@@ -3,6 +3,7 @@
  * that needs no question, else in Docker.
  * @module
  */
+import { APT_TIMEOUT_MS, type AptPackage, aptInstall } from "./apt.ts";
 import {
   type FoundServers,
   type MysqlProgram,
@@ -20,7 +21,6 @@ export type Servers = {
   redis: RedisProgram | "docker" | undefined;
 };
 
-const INSTALL_TIMEOUT_MS = 300_000;
 const REMEDY =
   "Install MariaDB (or MySQL 8) and Redis 7 (or Valkey), or start Docker, or use your own servers with LIVEFORUM_MYSQL_URL=mysql://user:password@host:port/database and LIVEFORUM_REDIS_URL=redis://:password@host:port";
 
@@ -70,7 +70,7 @@ async function install(machine: Machine, lacks: Wanted): Promise<boolean> {
     machine.log(`installing ${formulae.join(" and ")} with Homebrew (no service is started)`);
     await machine.run("brew", ["install", "--quiet", ...formulae], {
       show: true,
-      timeoutMs: INSTALL_TIMEOUT_MS,
+      timeoutMs: APT_TIMEOUT_MS,
     });
     return true;
   }
@@ -78,64 +78,19 @@ async function install(machine: Machine, lacks: Wanted): Promise<boolean> {
 }
 
 /** Server-only packages: they hold the program without a system service, and touch none that runs. */
-const MYSQL_PACKAGES = [
+const MYSQL_PACKAGES: readonly AptPackage[] = [
   { name: "mariadb-server-core", oldest: [10, 5] },
   { name: "mariadb-server-core-10.6", oldest: [10, 5] },
   { name: "mariadb-server-core-10.5", oldest: [10, 5] },
   { name: "mysql-server-core-8.0", oldest: [8, 0] },
-] as const;
+];
 /** They hold redis-check-rdb, the server under another name; the package redis-server would start a service. */
-const REDIS_PACKAGES = [
+const REDIS_PACKAGES: readonly AptPackage[] = [
   { name: "redis-tools", oldest: [OLDEST_REDIS_MAJOR, 0] },
   { name: "valkey-tools", oldest: [OLDEST_REDIS_MAJOR, 0] },
-] as const;
+];
 
 async function installWithApt(machine: Machine, lacks: Wanted): Promise<boolean> {
-  // No question is asked, no running service restarted, and another apt-get is waited for.
-  const quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "apt-get", "-qq"];
-  const [command = "", ...first] = machine.isRoot ? quietly : ["sudo", "-n", ...quietly];
-  const apt = (...args: string[]) =>
-    machine.run(command, [...first, "-o", "DPkg::Lock::Timeout=120", ...args], {
-      timeoutMs: INSTALL_TIMEOUT_MS,
-    });
-  if (!machine.isRoot && !(await machine.run("sudo", ["-n", "true"])).ok) return false;
-
-  const choose = async (): Promise<(string | undefined)[]> => [
-    ...(lacks.mysql ? [await firstAvailable(machine, MYSQL_PACKAGES)] : []),
-    ...(lacks.redis ? [await firstAvailable(machine, REDIS_PACKAGES)] : []),
-  ];
-  let names = await choose();
-  let updated = false;
-  const update = async (): Promise<void> => {
-    if (updated) return;
-    machine.log("updating the list of packages (apt-get update)");
-    await apt("update");
-    updated = true;
-  };
-  if (names.includes(undefined)) {
-    await update();
-    names = await choose();
-  }
-  const known = names.filter((name) => name !== undefined);
-  if (known.length === 0) return false;
-  const installNow = async (): Promise<boolean> =>
-    (await apt("install", "-y", "--no-install-recommends", ...known)).ok;
-  machine.log(`installing ${known.join(" and ")} (server programs only, no service is started)`);
-  if (await installNow()) return true;
-  // A list of packages from long ago names files that the mirror has replaced since.
-  await update();
-  return installNow();
-}
-
-async function firstAvailable(
-  machine: Machine,
-  packages: readonly { name: string; oldest: readonly [number, number] }[],
-): Promise<string | undefined> {
-  for (const { name, oldest } of packages) {
-    const { output } = await machine.run("apt-cache", ["policy", name]);
-    const [, major, minor] = /Candidate: (?:\d+:)?(\d+)\.(\d+)/.exec(output) ?? [];
-    if (major === undefined) continue;
-    if (Number(major) > oldest[0] || (Number(major) === oldest[0] && Number(minor) >= oldest[1])) return name;
-  }
-  return undefined;
+  const wanted = [...(lacks.mysql ? [MYSQL_PACKAGES] : []), ...(lacks.redis ? [REDIS_PACKAGES] : [])];
+  return aptInstall(machine, wanted, "server programs only, no service is started");
 }
