@@ -28,7 +28,10 @@ export const SCHEDULE: Record<string, Task[]> = {
     { label: "flush views", run: (services) => services.flushViews() },
     { label: "rank popular posts", run: (services) => services.popular.refresh("all") },
   ],
-  "*/15 * * * *": [{ label: "roll up statistics", run: (services) => services.stats.rollUp() }],
+  "*/15 * * * *": [
+    { label: "roll up statistics", run: (services) => services.stats.rollUp() },
+    { label: "repair counts", run: (services) => services.counts.check() },
+  ],
   "17 * * * *": [
     { label: "delete old notifications", run: (services) => services.notifications.deleteOld() },
     { label: "forget batches of views", run: (services) => services.forgetViewBatches() },

@@ -20,6 +20,8 @@ import type { Meter } from "./common/meter.ts";
 import { createCursorCodec } from "./common/pagination.ts";
 import { createDb } from "./db/client.ts";
 import type { Config } from "./env.ts";
+import { createCountsRepository } from "./counts/repository.ts";
+import { createCountsService } from "./counts/service.ts";
 import { createCommentsRepository } from "./comments/repository.ts";
 import { createCommentsService } from "./comments/service.ts";
 import { createLikesRepository } from "./likes/repository.ts";
@@ -161,6 +163,13 @@ export function buildServices(config: Config, context: ServicesContext) {
       jobs,
       background,
       effects,
+      now,
+    }),
+    counts: createCountsService({
+      repository: createCountsRepository(db),
+      cache: postCache,
+      rooms,
+      log,
       now,
     }),
     rooms: createRoomsService({ rooms: roomStubs, accessTokens, postExists: posts.exists, now }),

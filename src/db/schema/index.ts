@@ -9,3 +9,4 @@ export * from "./comments.ts";
 export * from "./likes.ts";
 export * from "./notifications.ts";
 export * from "./stats.ts";
+export * from "./counts.ts";
