@@ -18,13 +18,18 @@ export function newRouter() {
   });
 }
 
+/** Says of an enum in answers that values may be added without a new major version (dev/api/schema-breaks.ts). */
+const OPEN_ENUM = { "x-open-enum": true };
+
 export const problemSchema = z
   .object({
     type: z.string(),
     title: z.string(),
     status: z.int(),
     detail: z.string(),
-    code: z.enum(Object.values(PROBLEMS).map((problem) => problem.code)),
+    code: z
+      .enum(Object.values(PROBLEMS).map((problem) => problem.code))
+      .openapi({ description: "More may come: go by the status for one that you do not know", ...OPEN_ENUM }),
     requestId: z.string(),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
   })

@@ -200,15 +200,17 @@ const pong = z.object({ type: z.literal("pong") }).meta({ id: "Pong", descriptio
 const error = z
   .object({
     type: z.literal("error"),
-    code: z.enum([
-      "invalid_frame",
-      "unknown_type",
-      "binary_frame",
-      "unauthenticated",
-      "token_expired",
-      "unavailable",
-      "internal",
-    ]),
+    code: z
+      .enum([
+        "invalid_frame",
+        "unknown_type",
+        "binary_frame",
+        "unauthenticated",
+        "token_expired",
+        "unavailable",
+        "internal",
+      ])
+      .meta({ description: "More may come", "x-open-enum": true }),
   })
   .meta({ id: "RoomError", description: "A frame of the client was refused. The socket stays open." });
 

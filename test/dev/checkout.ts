@@ -13,7 +13,16 @@ import { PORT_SETTINGS } from "../../dev/cloud/ports.ts";
 import { endProcesses, type ProcessRecord, survivors } from "../../dev/cloud/processes.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const NEEDED = ["dev", "src", "durable-objects", "migrations", "public", "wrangler.toml", "package.json"];
+const NEEDED = [
+  "api",
+  "dev",
+  "src",
+  "durable-objects",
+  "migrations",
+  "public",
+  "wrangler.toml",
+  "package.json",
+];
 const PATIENCE_MS = 60_000;
 /** Those of the user stay out of the tests of the private ones. */
 const NO_OWN_SERVERS = Object.fromEntries(

@@ -30,7 +30,7 @@ export type Schema = {
 export const KEYWORDS: readonly string[] = [
   "$ref type enum const properties required additionalProperties items anyOf oneOf allOf",
   "minimum maximum exclusiveMinimum minLength maxLength pattern format",
-  "description example default discriminator",
+  "description example default discriminator x-open-enum",
 ].flatMap((line) => line.split(" "));
 type Content = Record<string, { schema: Schema }>;
 export type Operation = {

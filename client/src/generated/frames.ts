@@ -172,6 +172,7 @@ export type Pong = {
 /** A frame of the client was refused. The socket stays open. */
 export type RoomError = {
   type: "error";
+  /** More may come */
   code: "invalid_frame" | "unknown_type" | "binary_frame" | "unauthenticated" | "token_expired" | "unavailable" | "internal";
 };
 

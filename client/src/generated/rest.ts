@@ -23,6 +23,7 @@ export type Problem = {
   title: string;
   status: number;
   detail: string;
+  /** More may come: go by the status for one that you do not know */
   code: "validation_failed" | "invalid_cursor" | "unauthenticated" | "token_expired" | "invalid_credentials" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "version_mismatch" | "payload_too_large" | "unsupported_media_type" | "idempotency_conflict" | "upgrade_required" | "rate_limited" | "internal" | "unavailable";
   requestId: string;
   errors?: Array<{
