@@ -137,6 +137,8 @@ type Row = {
   what: string;
   roundTrips: number;
   statements: number;
+  /** Fewer statements than this would mean that the row is not what it says. */
+  statementsLeast?: number;
   /** Makes what the request needs before each run; none of it counts. */
   before?: () => Promise<unknown>;
   send: () => Promise<Answered>;
@@ -162,7 +164,14 @@ function warm(what: string, who: Reader, path: () => string, roundTrips: number,
 /** A read of what is cached nowhere. */
 function cold(what: string, who: Reader, path: () => string, roundTrips: number, statements: number): Row {
   const send = readAs(who, path);
-  return { what: `${what}, cold, ${whoIs(who)}`, roundTrips, statements, before: emptyRedis, send };
+  return {
+    what: `${what}, cold, ${whoIs(who)}`,
+    roundTrips,
+    statements,
+    statementsLeast: 1,
+    before: emptyRedis,
+    send,
+  };
 }
 
 const whoIs = (who: Reader) => (who === null ? "anonymous" : "signed in");
@@ -291,8 +300,7 @@ const ROWS: Row[] = [
 async function cheapest({ before, send, roundTrips, statements }: Row): Promise<Cost> {
   let best: Cost | undefined;
   for (let run = 0; run < RUNS; run += 1) {
-    await before?.();
-    const cost = await meter.measure(send);
+    const cost = await meter.measure(send, before);
     if (!best || cost.roundTrips + cost.statements < best.roundTrips + best.statements) best = cost;
     if (best.roundTrips <= roundTrips && best.statements <= statements) break;
   }
@@ -305,7 +313,10 @@ describe("the budget", () => {
     const cost = await cheapest(row);
     // A request that costs nothing was not seen: all of them are counted by a limit.
     const within =
-      cost.roundTrips > 0 && cost.roundTrips <= row.roundTrips && cost.statements <= row.statements;
+      cost.roundTrips > 0 &&
+      cost.roundTrips <= row.roundTrips &&
+      cost.statements <= row.statements &&
+      cost.statements >= (row.statementsLeast ?? 0);
     if (!within) {
       const { roundTrips, statements, calls } = cost;
       throw new Error(`costs ${roundTrips} round trips, ${statements} statements:\n${calls.join("\n")}`);
@@ -330,8 +341,14 @@ describe("the budget", () => {
 async function statementsOf(who: Reader, path: string, before?: () => Promise<unknown>): Promise<number> {
   const counts: number[] = [];
   for (let run = 0; run < 3; run += 1) {
-    await before?.();
-    counts.push((await meter.measure(readAs(who, () => path))).statements);
+    counts.push(
+      (
+        await meter.measure(
+          readAs(who, () => path),
+          before,
+        )
+      ).statements,
+    );
   }
   return Math.min(...counts);
 }

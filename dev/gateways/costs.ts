@@ -23,9 +23,10 @@ export type Cost = {
 export type CostMeter = {
   /**
    * Sends a request when nothing of an earlier one is under way. Resolve `send` when the answer's head has arrived.
+   * @param before makes what the request needs; none of it counts
    * @throws when the answer is no success, or when its `Server-Timing` tells of other calls than the gateways saw
    */
-  measure: (send: () => Promise<Answered>) => Promise<Cost>;
+  measure: (send: () => Promise<Answered>, before?: () => Promise<unknown>) => Promise<Cost>;
   /** Resolves when no gateway has had a call for a while: the work behind earlier answers is done. */
   quiet: () => Promise<void>;
   /** Changes the delay; only with a delay is `measure` exact. */
@@ -48,6 +49,7 @@ export async function createCostMeter(
   gateways: Record<Upstream, string>,
   delayMs: number,
 ): Promise<CostMeter> {
+  const slackMs = delayMs / 2;
   const all = async (method: string, path: string, body?: unknown) => {
     await Promise.all(UPSTREAMS.map((name) => control(gateways[name], method, path, body)));
   };
@@ -76,7 +78,10 @@ export async function createCostMeter(
     const answer = await send();
     const arrivedAt = clock();
     if (answer.status >= 300) throw new Error(`answered ${answer.status}`);
-    const calls = (await records()).filter(({ endedAt }) => endedAt !== null && endedAt <= arrivedAt);
+    // Work behind the answer takes the delay at least.
+    const calls = (await records()).filter(
+      ({ endedAt }) => endedAt !== null && endedAt <= arrivedAt + slackMs,
+    );
     const told = answer.headers.get("server-timing") ?? "";
     for (const upstream of UPSTREAMS) {
       const seen = calls.filter((call) => call.upstream === upstream).length;
@@ -84,7 +89,7 @@ export async function createCostMeter(
       if (count !== seen) return `Server-Timing tells of ${count} of ${seen} calls to ${upstream}`;
     }
     return {
-      roundTrips: roundTrips(calls, delayMs / 2),
+      roundTrips: roundTrips(calls, slackMs),
       statements: calls.filter(({ upstream }) => upstream === "db").length,
       calls: calls.map(({ upstream, label }) => `${upstream} ${label}`),
     };
@@ -95,8 +100,12 @@ export async function createCostMeter(
   return {
     quiet,
     delay,
-    async measure(send) {
+    async measure(send, before) {
       for (let count = 1; ; count += 1) {
+        if (before) {
+          await quiet();
+          await before();
+        }
         const outcome = await attempt(send);
         if (typeof outcome !== "string") return outcome;
         if (count === TRIES) throw new Error(outcome);
