@@ -1,0 +1,260 @@
+/**
+ * What is wrong in the end: answers against rows, rows against frames, counts against rows. Pure.
+ * @module
+ */
+import type { EventFrame } from "../../src/realtime/events.ts";
+import type { Truth } from "./database.ts";
+import type { Attempt, History } from "./play.ts";
+
+/** What REST shows to the post's author in the end; the post is null when it is gone. */
+export type Shown = {
+  post: { likeCount: number; commentCount: number; content: string; version: number } | null;
+  unreadCount: number;
+  /** Ids of the author's unread notifications. */
+  unread: number[];
+};
+
+type Check = (what: string, found: unknown, wanted: unknown) => void;
+
+/** Complaints, each a line; none when all is well. */
+export function verdict(
+  { attempts, cast, post, user, killed = false }: History,
+  truth: Truth,
+  shown: Shown,
+): string[] {
+  const wrong: string[] = [];
+  const check: Check = (what, found, wanted) => {
+    const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
+    if (left !== right) wrong.push(`${what}: ${left} instead of ${right}`);
+  };
+  for (const ear of [post, user]) {
+    for (const complaint of ear.complaints) wrong.push(`${ear.room}: ${complaint}`);
+    const seqs = ear.events().map(({ seq }) => seq);
+    check(
+      `${ear.room}: order of events`,
+      seqs,
+      seqs.map((_, index) => (seqs[0] ?? 0) + index),
+    );
+  }
+  const row = truth.posts.find(({ id }) => id === cast.postId);
+  if (!row) return [...wrong, "the post has no row"];
+  const gone = row.deletedAt !== null;
+  checkAnswers(attempts, killed, truth, cast.postId, check);
+  checkDue(truth, check);
+  checkCounts(truth, cast.postId, shown, check);
+  checkPostRoom(post.events(), truth, row, check);
+  if (!gone) check("version shown", [shown.post?.version, shown.post?.content], [row.version, row.content]);
+  checkNotifications(truth, cast.postId, gone, check);
+  checkUserRoom(user.events(), truth, cast.actors[0]?.id ?? 0, shown, check);
+  return wrong;
+}
+
+function checkAnswers(
+  attempts: readonly Attempt[],
+  killed: boolean,
+  truth: Truth,
+  postId: number,
+  check: Check,
+): void {
+  const made = (kind: Attempt["kind"], text: string) =>
+    kind === "post"
+      ? truth.posts.filter(({ id, content }) => id !== postId && content === text).map(({ id }) => id)
+      : truth.comments
+          .filter(({ id, content, deletedAt }) => content === text && deletedAt === null && id > 0)
+          .map(({ id }) => id);
+  for (const attempt of attempts) {
+    const { kind, text, statuses, id, faults } = attempt;
+    const what = `${kind} ${text.split(" ")[0]} (${statuses.join(", ")})`;
+    for (const [index, status] of statuses.entries()) {
+      const fault = faults[index];
+      // Only the database itself and a Worker's death may keep a write from being answered.
+      const excused = killed || (fault && (fault.kind === "death" || fault.upstream === "db"));
+      if (!excused) check(`${what}: its answer`, status >= 200 && status < 500, true);
+    }
+    if (kind !== "comment" && kind !== "post") continue;
+    if (id !== undefined) {
+      const rows: { id: number }[] = kind === "post" ? truth.posts : truth.comments;
+      check(`${what}: row of a 201`, rows.filter((row) => row.id === id).length, 1);
+    }
+    const edited = truth.comments.some((row) => row.id === id && (row.version > 1 || row.deletedAt !== null));
+    const ids = made(kind, text);
+    if (!edited) check(`${what}: rows under one key`, ids.length <= 1, true);
+    if (!edited && id !== undefined) check(`${what}: its row`, ids, [id]);
+    if (statuses.every((status) => status >= 400 && status < 500))
+      check(`${what}: rows of a refusal`, ids, []);
+  }
+  const texts = new Set(attempts.map(({ text }) => text));
+  for (const { id, content, deletedAt } of truth.comments) {
+    if (deletedAt === null) check(`comment ${id} was written by somebody`, texts.has(content), true);
+  }
+}
+
+function checkDue(truth: Truth, check: Check): void {
+  for (const table of ["posts", "comments", "likes", "users", "notifications"] as const) {
+    const due = truth[table].filter(({ effectsDueAt }) => effectsDueAt !== null);
+    check(
+      `due ${table}`,
+      due.map(({ id }) => id),
+      [],
+    );
+  }
+}
+
+function checkCounts(truth: Truth, postId: number, shown: Shown, check: Check): void {
+  const living = truth.posts.filter(({ deletedAt }) => deletedAt === null);
+  check("posts of the board", truth.postCount, living.length);
+  check("posts counted", living.filter(({ counted }) => !counted).length, 0);
+  const likesOf = (type: string, id: number) =>
+    truth.likes.filter((like) => like.active && like.targetType === type && like.targetId === id).length;
+  const post = living.find(({ id }) => id === postId);
+  const comments = truth.comments.filter(({ deletedAt }) => deletedAt === null);
+  if (post) {
+    check("likes of the post", post.likeCount, likesOf("post", post.id));
+    check("comments of the post", post.commentCount, comments.length);
+    check("likes shown", shown.post?.likeCount, post.likeCount);
+    check("comments shown", shown.post?.commentCount, post.commentCount);
+  } else check("the post that is gone", shown.post, null);
+  for (const { id, likeCount } of comments)
+    check(`likes of comment ${id}`, likeCount, likesOf("comment", id));
+}
+
+type PostRow = Truth["posts"][number];
+
+function checkPostRoom(events: readonly EventFrame[], truth: Truth, post: PostRow, check: Check): void {
+  const gone = post.deletedAt !== null;
+  const about = <Type extends EventFrame["type"]>(type: Type) =>
+    events.filter((event): event is Extract<EventFrame, { type: Type }> => event.type === type);
+  check("deletions of the post told", about("post_deleted").length, gone ? 1 : 0);
+  for (const row of truth.comments) {
+    const of = (type: "comment_added" | "comment_updated" | "comment_deleted") =>
+      about(type).filter(({ data }) => data.id === row.id);
+    const [added, updated, deleted] = [of("comment_added"), of("comment_updated"), of("comment_deleted")];
+    const versions = updated.map(({ data }) => data.version);
+    check(
+      `edits of comment ${row.id} told once each`,
+      versions,
+      [...new Set(versions)].sort((a, b) => a - b),
+    );
+    // What was not told before the post went is of no interest any more.
+    if (gone) check(`comment ${row.id} told at most once`, added.length <= 1 && deleted.length <= 1, true);
+    else if (row.deletedAt !== null) {
+      check(`deletion of comment ${row.id} told`, deleted.length, 1);
+      check(`comment ${row.id}, deleted, told at most once`, added.length <= 1, true);
+      check(
+        `last word on comment ${row.id}`,
+        [...added, ...updated, ...deleted].sort(bySeq).at(-1)?.type,
+        "comment_deleted",
+      );
+    } else {
+      check(`comment ${row.id} told`, added.length, 1);
+      check(`deletion of comment ${row.id} told, which is there`, deleted.length, 0);
+      if (row.version > 1) check(`last edit of comment ${row.id} told`, versions.at(-1), row.version);
+      const last = [...added, ...updated].sort(bySeq).at(-1);
+      check(`last text of comment ${row.id}`, last?.data.content, row.content);
+      const liked = about("comment_liked").findLast(({ data }) => data.targetId === row.id);
+      const whole = last && (!liked || last.seq > liked.seq) ? last.data.likeCount : liked?.data.likeCount;
+      check(`last likes of comment ${row.id}`, whole ?? 0, row.likeCount);
+    }
+  }
+  const known = new Set(truth.comments.map(({ id }) => id));
+  for (const type of ["comment_added", "comment_updated", "comment_deleted"] as const) {
+    for (const { data } of about(type))
+      check(`comment ${data.id} that was told is there`, known.has(data.id), true);
+  }
+  const edits = about("post_updated").map(({ data }) => data.version);
+  check(
+    "edits of the post told once each",
+    edits,
+    [...new Set(edits)].sort((a, b) => a - b),
+  );
+  if (gone) return;
+  if (post.version > 1) check("last edit of the post told", edits.at(-1), post.version);
+  const counts = events.flatMap((event) =>
+    event.type === "post_liked" || event.type === "post_updated" ? [event.data.likeCount] : [],
+  );
+  check("last likes of the post", counts.at(-1) ?? 0, post.likeCount);
+}
+
+function bySeq(a: { seq: number }, b: { seq: number }): number {
+  return a.seq - b.seq;
+}
+
+type NotificationRow = Truth["notifications"][number];
+
+function isShown({ withdrawnAt }: NotificationRow): boolean {
+  return withdrawnAt === null;
+}
+
+/** Who must be told of what: `reader type target` to the people behind it. Nobody reads in these runs. */
+function expected(truth: Truth, postId: number, gone: boolean): Map<string, Set<number>> {
+  const people = new Map<string, Set<number>>();
+  if (gone) return people;
+  const living = truth.comments.filter(({ deletedAt }) => deletedAt === null);
+  const author = truth.posts.find(({ id }) => id === postId)?.authorId;
+  const erased = new Set(truth.users.filter(({ erasedAt }) => erasedAt !== null).map(({ id }) => id));
+  const add = (reader: number | undefined, actor: number, what: string) => {
+    if (reader === undefined || reader === actor || erased.has(reader)) return;
+    const key = `${reader} ${what}`;
+    people.set(key, (people.get(key) ?? new Set()).add(actor));
+  };
+  for (const { authorId } of living) add(author, authorId, `comment post ${postId}`);
+  for (const { active, userId, targetType, targetId } of truth.likes) {
+    if (!active) continue;
+    if (targetType === "post") add(author, userId, `like post ${targetId}`);
+    else add(living.find(({ id }) => id === targetId)?.authorId, userId, `like comment ${targetId}`);
+  }
+  return people;
+}
+
+function checkNotifications(truth: Truth, postId: number, gone: boolean, check: Check): void {
+  const erased = new Set(truth.users.filter(({ erasedAt }) => erasedAt !== null).map(({ id }) => id));
+  const told = truth.notifications
+    .filter((row) => isShown(row) && !erased.has(row.userId))
+    .map((row) => `${row.userId} ${row.type} ${row.targetType} ${row.targetId} by ${row.actorCount}`)
+    .sort((a, b) => (a < b ? -1 : 1));
+  const wanted = [...expected(truth, postId, gone)]
+    .map(([key, actors]) => `${key} by ${actors.size}`)
+    .sort((a, b) => (a < b ? -1 : 1));
+  check("notifications", told, wanted);
+}
+
+function checkUserRoom(
+  events: readonly EventFrame[],
+  truth: Truth,
+  readerId: number,
+  shown: Shown,
+  check: Check,
+): void {
+  const unread = truth.notifications.filter((row) => row.userId === readerId && isShown(row) && !row.isRead);
+  const ids = unread.map(({ id }) => id).sort((a, b) => a - b);
+  check("unread count", shown.unreadCount, unread.length);
+  check(
+    "unread list",
+    shown.unread.toSorted((a, b) => a - b),
+    ids,
+  );
+  const heard = new Map<number, string>();
+  let count = 0;
+  for (const event of events) {
+    if (event.type === "notify_user") {
+      const text = JSON.stringify(event.data.notification);
+      const { id } = event.data.notification;
+      check(`notification ${id} told twice`, heard.get(id) === text, false);
+      heard.set(id, text);
+      count = event.data.unreadCount;
+    } else if (event.type === "notification_read" && "ids" in event.data) {
+      for (const id of event.data.ids) heard.delete(id);
+      count = event.data.unreadCount;
+    }
+  }
+  check(
+    "notifications heard of",
+    [...heard.keys()].sort((a, b) => a - b),
+    ids,
+  );
+  check("last unread count heard", count, unread.length);
+  for (const { id, actorCount } of unread) {
+    const { actorCount: told } = JSON.parse(heard.get(id) ?? "{}") as { actorCount?: number };
+    check(`people behind notification ${id} as heard`, told, actorCount);
+  }
+}
