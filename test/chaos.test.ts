@@ -1,6 +1,6 @@
 /**
  * Random writes while Redis, QStash, rooms and the database fail and Workers die, at any point: in the end everything that
- * was taken has been told exactly once, and nothing else. A run follows from its seed.
+ * was taken has been told exactly once, and nothing else. A run follows from its seed; `npm run chaos` makes more of them.
  */
 import { describe, it } from "vitest";
 import { runChaos } from "./support/chaos.ts";

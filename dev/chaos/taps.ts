@@ -5,6 +5,9 @@
  */
 import type { Fault, Upstream } from "./plan.ts";
 
+/** Says what befalls a request, where it comes from outside. JSON: `{ fault, isolate }`. */
+export const CHAOS_HEADER = "x-liveforum-chaos";
+
 const SLOW_MS = 120;
 
 /** A promise of somebody who is dead. */

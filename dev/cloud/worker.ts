@@ -99,6 +99,7 @@ export async function serveWorker(cloud: Cloud, url: string, options: WorkerOpti
  * Starts `wrangler dev`. It serves when `workerHealth` is "ok", not before.
  * @param settings become an env file in the data folder, readable by its owner alone
  * @param ip an address or name of this machine
+ * @param script runs instead of the Worker's own entry
  * @param warn is told of a limit of this machine
  */
 export function startWorker(
@@ -108,6 +109,7 @@ export function startWorker(
   onLine: (line: string) => void,
   ip = "127.0.0.1",
   warn: (line: string) => void = () => {},
+  script?: string,
 ): Child {
   const envFile = folder.file("worker.env");
   writeFileSync(
@@ -122,6 +124,7 @@ export function startWorker(
       process.execPath,
       join(ROOT, "node_modules/wrangler/bin/wrangler.js"),
       "dev",
+      ...(script === undefined ? [] : [script]),
       "--local",
       `--config=${WRANGLER_CONFIG}`,
       "--env=",
