@@ -115,6 +115,14 @@ describe("a Worker that died after the statement of", () => {
     expect((await readPost(id)).commentCount).toBe(1);
   });
 
+  it("a comment of two days ago that was edited: only the edit is told", async ({ expect }) => {
+    const { id, author, socket } = await watchedPost();
+    const createdAt = new Date(Date.now() - 48 * 3_600_000);
+    const commentId = await orphan(id, author, { createdAt, content: "edited", version: 2, revision: 2 });
+    await sweep(id);
+    expect(outline(await told(socket))).toEqual([["comment_updated", commentId]]);
+  });
+
   it("a comment that was deleted before it was counted: it never counts", async ({ expect }) => {
     const { id, author, socket } = await watchedPost();
     await cached(id);

@@ -213,6 +213,9 @@ export function createCommentsService(deps: Deps) {
   };
 }
 
+/** A room knows the keys of a day at least. An edit of an older comment must not tell of the comment itself again. */
+const KEYS_KNOWN_MS = 24 * 3_600_000;
+
 /** What the room is told of a comment as it is now. Keys are of a state, so that telling twice is telling once. */
 function eventsOf(comment: Comment, revision: number) {
   const { id, version } = comment;
@@ -220,8 +223,11 @@ function eventsOf(comment: Comment, revision: number) {
   if (comment.deletedAt !== null) {
     return [{ type: "comment_deleted" as const, key: `comment_deleted:${id}`, data: comment, state }];
   }
+  const isKeyKnown = Date.parse(comment.createdAt) > Date.now() - KEYS_KNOWN_MS;
   return [
-    { type: "comment_added" as const, key: `comment_added:${id}`, data: comment, state },
+    ...(version === 1 || isKeyKnown
+      ? [{ type: "comment_added" as const, key: `comment_added:${id}`, data: comment, state }]
+      : []),
     ...(version > 1
       ? [{ type: "comment_updated" as const, key: `comment_updated:${id}:${version}`, data: comment, state }]
       : []),
