@@ -13,6 +13,7 @@ import { stopSignal, Stopped } from "../cloud/stop-signal.ts";
 import { type Forum, openForum } from "./forum.ts";
 import { BENCH_USAGE, type BenchOptions, parseBenchOptions, type Part } from "./options.ts";
 import { measureFanOut } from "./parts/fan-out.ts";
+import { measureNotifications } from "./parts/notifications.ts";
 import { measurePasswords } from "./parts/passwords.ts";
 import { measureRequests, measureSizes } from "./parts/requests.ts";
 import { measureRoutes } from "./parts/routes.ts";
@@ -25,6 +26,7 @@ const MEASURE: Record<Part, (forum: Forum, options: BenchOptions) => Promise<Tab
   passwords: (forum, { rounds }) => measurePasswords(forum, rounds),
   routes: (forum) => measureRoutes(forum),
   "fan-out": (forum, { sockets, rounds }) => measureFanOut(forum, sockets, rounds),
+  notifications: (forum) => measureNotifications(forum),
   sizes: (forum, { posts, rounds }) => measureSizes(forum, posts, rounds),
 };
 

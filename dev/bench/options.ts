@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import { CloudProblem } from "../cloud/problem.ts";
 
-export const PARTS = ["requests", "passwords", "routes", "fan-out", "sizes"] as const;
+export const PARTS = ["requests", "passwords", "routes", "fan-out", "notifications", "sizes"] as const;
 export type Part = (typeof PARTS)[number];
 
 export type BenchOptions = {
