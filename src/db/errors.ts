@@ -29,7 +29,8 @@ export function isDuplicateKey(error: unknown): boolean {
 
 /** The statement was chosen as a deadlock's victim and undone as a whole (ER_LOCK_DEADLOCK): it may be repeated. */
 export function isDeadlock(error: unknown): boolean {
-  return hasErrno(error, 1213);
+  // MariaDB answers some of them, those that met while a row was numbered, with ER_AUTOINC_READ_FAILED.
+  return hasErrno(error, 1213) || hasErrno(error, 1467);
 }
 
 /** The database could not be reached or did not answer in time, as opposed to refusing the statement. */
@@ -55,7 +56,9 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   return false;
 }
 
-const DEADLOCK_TRIES = 3;
+const DEADLOCK_TRIES = 6;
+/** Those who met come back at different times. */
+const DEADLOCK_PAUSE_MS = 15;
 
 /** Runs one statement, again when it was a deadlock's victim: nothing of it was kept. */
 export async function retryOnDeadlock<T>(statement: () => Promise<T>): Promise<T> {
@@ -64,6 +67,7 @@ export async function retryOnDeadlock<T>(statement: () => Promise<T>): Promise<T
       return await statement();
     } catch (error) {
       if (attempt >= DEADLOCK_TRIES || !isDeadlock(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * DEADLOCK_PAUSE_MS * attempt));
     }
   }
 }
