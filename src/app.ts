@@ -11,6 +11,7 @@ import { asyncApiDocument } from "./docs/asyncapi.ts";
 import { documentInfo } from "./docs/document.ts";
 import { commentRoutes } from "./comments/routes.ts";
 import { likeRoutes } from "./likes/routes.ts";
+import { REST_PAGE, ROOMS_PAGE } from "./docs/layout.ts";
 import { createDocsRoutes } from "./docs/routes.ts";
 import { healthRoutes } from "./health/routes.ts";
 import type { AppEnv } from "./http/app-env.ts";
@@ -45,7 +46,7 @@ const EXPOSED_HEADERS = [
 
 export function createApp() {
   const app = newRouter();
-  app.use(securityHeaders("/api/docs"));
+  app.use(securityHeaders(REST_PAGE, ROOMS_PAGE));
   app.use(requestId);
   app.use(requestContext(buildServices));
   app.use(

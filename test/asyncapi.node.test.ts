@@ -23,7 +23,7 @@ describe("the AsyncAPI document", () => {
       "a direction that there is not",
       (document) => Object.assign(document.operations["postRoomPing"] ?? {}, { action: "say" }),
     ],
-    ["no version", (document) => delete document.info["version"]],
+    ["no version", (document) => Reflect.deleteProperty(document.info, "version")],
   ] as [string, (document: ReturnType<typeof asyncApiDocument>) => unknown][])(
     "would not be with %s",
     ([, change], { expect }) => {

@@ -2,6 +2,7 @@
 import { describe, it } from "vitest";
 import { createApp } from "../src/app.ts";
 import { PROBLEMS } from "../src/common/errors.ts";
+import { asyncApiDocument } from "../src/docs/asyncapi.ts";
 import { anonymous, openApiDocument } from "./support/client.ts";
 import {
   type OpenApiDocument,
@@ -157,22 +158,45 @@ describe("the check of responses", () => {
   });
 });
 
-describe("the page", () => {
-  it("loads nothing from elsewhere, under a policy of its own", async ({ expect }) => {
-    const { status, body, headers } = await anonymous().get<string>("/api/docs");
-    expect(status).toBe(200);
-    expect(headers.get("content-type")).toMatch(/^text\/html/);
-    const references = [...body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, target]) => target ?? "");
-    expect(references.length).toBeGreaterThan(3);
-    for (const target of references) expect(target).toMatch(/^(\/api\/|#)/);
-    expect(body).not.toMatch(/<script>|\son\w+=/);
-    const policy = headers.get("content-security-policy") ?? "";
-    expect(policy).toContain("default-src 'none'");
-    expect(policy).toMatch(/script-src 'self'(;|$)/);
-    expect(policy).not.toMatch(/https?:|unsafe-eval/);
+describe("the pages", () => {
+  it.for(["/api/docs", "/api/docs/rooms"])(
+    "load nothing from elsewhere, under a policy of their own: %s",
+    async (path, { expect }) => {
+      const { status, body, headers } = await anonymous().get<string>(path);
+      expect(status).toBe(200);
+      expect(headers.get("content-type")).toMatch(/^text\/html/);
+      const references = [...body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, target]) => target ?? "");
+      expect(references.length).toBeGreaterThan(3);
+      for (const target of references) expect(target).toMatch(/^(\/api\/|#)/);
+      expect(body).not.toMatch(/<script>|<style|\s(?:on\w+|style)=/);
+      expect(body).toContain(`<a href="${path}" aria-current="page">`);
+      const policy = headers.get("content-security-policy") ?? "";
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).toMatch(/script-src 'self'(;|$)/);
+      expect(policy).not.toMatch(/https?:|unsafe-eval/);
+    },
+  );
+
+  it("show every frame and closing code of the rooms, each with its fields and an example", async ({
+    expect,
+  }) => {
+    const { body } = await anonymous().get<string>("/api/docs/rooms");
+    const { channels, components } = asyncApiDocument();
+    for (const { title, name, examples } of Object.values(components.messages)) {
+      expect(body.split(`id="${title}"`), title).toHaveLength(2);
+      expect(body).toContain(`href="#${title}"><code>${name}</code>`);
+      for (const { payload } of examples) {
+        expect(body).toContain(JSON.stringify(payload, null, 2).replaceAll('"', "&quot;"));
+      }
+    }
+    for (const { address, "x-closing-codes": codes } of Object.values(channels)) {
+      expect(body).toContain(address);
+      for (const code of Object.keys(codes)) expect(body).toContain(`<code>${code}</code>`);
+    }
+    expect(body).toContain("<code>data.author.username</code>");
   });
 
-  it("explains every code where problems link to", async ({ expect }) => {
+  it("explain every code where problems link to", async ({ expect }) => {
     const { body } = await anonymous().get<string>("/api/docs");
     for (const { code, status } of Object.values(PROBLEMS)) {
       expect(body).toContain(`id="problem-${code}"`);

@@ -29,6 +29,8 @@ const KEY_HEADER = "idempotency-key";
 const LEFT_OUT = new Set([
   "POST /api/jobs",
   "GET /api/docs",
+  "GET /api/docs/rooms",
+  "GET /api/asyncapi.json",
   "GET /api/openapi.json",
   "GET /api/rooms/{room}",
 ]);

@@ -50,7 +50,7 @@ export type RoomOperation = {
 };
 export type AsyncApiDocument = {
   asyncapi: "3.0.0";
-  info: Record<string, unknown>;
+  info: { title: string; version: string; description: string; license: object; externalDocs: object };
   defaultContentType: "application/json";
   servers: Record<string, unknown>;
   channels: Record<string, Channel>;
@@ -58,7 +58,7 @@ export type AsyncApiDocument = {
   components: {
     schemas: Record<string, JsonSchema>;
     messages: Record<string, Message>;
-    securitySchemes: Record<string, unknown>;
+    securitySchemes: Record<string, { type: string; description: string; [detail: string]: string }>;
   };
 };
 
@@ -126,7 +126,7 @@ export function asyncApiDocument(): AsyncApiDocument {
       version: API_VERSION,
       description: DESCRIPTION,
       license: { name: "MIT" },
-      externalDocs: { description: "The REST reference, and this one", url: "/api/docs" },
+      externalDocs: { description: "The REST reference, and this one", url: "/api/docs/rooms" },
     },
     defaultContentType: "application/json",
     servers: {

@@ -47,8 +47,8 @@ const notification = {
   createdAt: AT,
 } as const;
 
-const inPost = { room: "post:7", at: AT };
-const inUser = { room: "user:4", at: AT };
+const inPost = (seq: number) => ({ room: "post:7", seq, at: AT });
+const inUser = (seq: number) => ({ room: "user:4", seq, at: AT });
 
 /** `schema` is the id of the frame's schema. */
 type Example = { schema: string; payload: ServerFrame | ClientFrame };
@@ -58,13 +58,12 @@ export const FRAME_EXAMPLES: readonly Example[] = [
     schema: "Ready",
     payload: { type: "ready", room: "post:7", epoch: "k3v9q0", seq: 41, resume: "fresh", viewers: 3 },
   },
-  { schema: "CommentAdded", payload: { type: "comment_added", ...inPost, seq: 42, data: comment } },
+  { schema: "CommentAdded", payload: { type: "comment_added", ...inPost(42), data: comment } },
   {
     schema: "CommentUpdated",
     payload: {
       type: "comment_updated",
-      ...inPost,
-      seq: 43,
+      ...inPost(43),
       data: { ...comment, content: "Well said!", version: 2 },
     },
   },
@@ -72,34 +71,33 @@ export const FRAME_EXAMPLES: readonly Example[] = [
     schema: "CommentDeleted",
     payload: {
       type: "comment_deleted",
-      ...inPost,
-      seq: 44,
+      ...inPost(44),
       data: { ...comment, author: null, content: null, version: 2, deletedAt: AT },
     },
   },
-  { schema: "PostUpdated", payload: { type: "post_updated", ...inPost, seq: 45, data: post } },
-  { schema: "PostDeleted", payload: { type: "post_deleted", ...inPost, seq: 46, data: { id: 7 } } },
+  { schema: "PostUpdated", payload: { type: "post_updated", ...inPost(45), data: post } },
+  { schema: "PostDeleted", payload: { type: "post_deleted", ...inPost(46), data: { id: 7 } } },
   {
     schema: "PostLiked",
-    payload: { type: "post_liked", ...inPost, seq: 47, data: { targetId: 7, likeCount: 12 } },
+    payload: { type: "post_liked", ...inPost(47), data: { targetId: 7, likeCount: 12 } },
   },
   {
     schema: "CommentLiked",
-    payload: { type: "comment_liked", ...inPost, seq: 48, data: { targetId: 51, likeCount: 3 } },
+    payload: { type: "comment_liked", ...inPost(48), data: { targetId: 51, likeCount: 3 } },
   },
-  { schema: "Presence", payload: { type: "presence", ...inPost, data: { viewers: 4 } } },
-  { schema: "Typing", payload: { type: "typing", ...inPost, data: { user: mina } } },
+  { schema: "Presence", payload: { type: "presence", room: "post:7", at: AT, data: { viewers: 4 } } },
+  { schema: "Typing", payload: { type: "typing", room: "post:7", at: AT, data: { user: mina } } },
   {
     schema: "NotifyUser",
-    payload: { type: "notify_user", ...inUser, seq: 8, data: { notification, unreadCount: 2 } },
+    payload: { type: "notify_user", ...inUser(8), data: { notification, unreadCount: 2 } },
   },
   {
     schema: "NotificationRead",
-    payload: { type: "notification_read", ...inUser, seq: 9, data: { ids: [90], unreadCount: 1 } },
+    payload: { type: "notification_read", ...inUser(9), data: { ids: [90], unreadCount: 1 } },
   },
   {
     schema: "NotificationRead",
-    payload: { type: "notification_read", ...inUser, seq: 10, data: { upTo: 90, unreadCount: 0 } },
+    payload: { type: "notification_read", ...inUser(10), data: { upTo: 90, unreadCount: 0 } },
   },
   { schema: "Pong", payload: { type: "pong" } },
   { schema: "RoomError", payload: { type: "error", code: "unknown_type" } },

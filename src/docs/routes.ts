@@ -1,11 +1,13 @@
 /**
- * `/api/openapi.json`, `/api/asyncapi.json` and `/api/docs`.
+ * `/api/openapi.json`, `/api/asyncapi.json` and the documentation pages.
  * @module
  */
 import { createRoute, z } from "@hono/zod-openapi";
 import { jsonResponse, newRouter, problems } from "../http/openapi.ts";
 import { publicRead } from "../http/routes.ts";
+import type { AsyncApiDocument } from "./asyncapi.ts";
 import { docsPage } from "./page.ts";
+import { roomsPage } from "./rooms-page.ts";
 
 const tags = ["Documentation"];
 
@@ -47,14 +49,27 @@ const docs = createRoute({
   },
 });
 
+const rooms = createRoute({
+  method: "get",
+  path: "/docs/rooms",
+  tags,
+  summary: "The documentation page of rooms",
+  middleware: publicRead,
+  responses: {
+    200: { description: "A page for people", content: { "text/html": { schema: z.string() } } },
+    ...problems(),
+  },
+});
+
 const CACHE_SECONDS = 300;
 
 /** What the documents are made by: called once per isolate each, because making them is slow. */
-export type DocumentMakers = { openApi: () => { openapi: string }; asyncApi: () => { asyncapi: string } };
+export type DocumentMakers = { openApi: () => { openapi: string }; asyncApi: () => AsyncApiDocument };
 
 export function createDocsRoutes(make: DocumentMakers) {
   const openApiDocument = once(make.openApi);
   const asyncApiDocument = once(make.asyncApi);
+  const roomsHtml = once(() => roomsPage(asyncApiDocument()));
   return newRouter()
     .openapi(openApi, (c) => {
       c.header("cache-control", `public, max-age=${CACHE_SECONDS}`);
@@ -67,6 +82,10 @@ export function createDocsRoutes(make: DocumentMakers) {
     .openapi(docs, (c) => {
       c.header("cache-control", `public, max-age=${CACHE_SECONDS}`);
       return c.html(docsPage(), 200);
+    })
+    .openapi(rooms, (c) => {
+      c.header("cache-control", `public, max-age=${CACHE_SECONDS}`);
+      return c.html(roomsHtml(), 200);
     });
 }
 

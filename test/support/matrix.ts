@@ -202,7 +202,9 @@ export const LINES: Line[] = [
   { name: "GET /api/stats/daily", outcomes: everybody, request: at("/api/stats/daily") },
   { name: "GET /api/health", outcomes: everybody, request: at("/api/health") },
   { name: "GET /api/openapi.json", outcomes: everybody, request: at("/api/openapi.json") },
+  { name: "GET /api/asyncapi.json", outcomes: everybody, request: at("/api/asyncapi.json") },
   { name: "GET /api/docs", outcomes: everybody, request: at("/api/docs") },
+  { name: "GET /api/docs/rooms", outcomes: everybody, request: at("/api/docs/rooms") },
   {
     name: "POST /api/jobs",
     // A user's token says nothing here: QStash alone may deliver.

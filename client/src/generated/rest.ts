@@ -629,15 +629,6 @@ export type Operations = {
     body: undefined;
     answer: Health;
   };
-  /** The rooms' frames */
-  "GET /api/asyncapi.json": {
-    path: undefined;
-    query: undefined;
-    body: undefined;
-    answer: {
-      asyncapi: string;
-    };
-  };
 };
 
 /** Calls that take an idempotency key. */

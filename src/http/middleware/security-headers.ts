@@ -1,5 +1,5 @@
 /**
- * Security headers: nothing may be loaded by what the API answers, except by the documentation page.
+ * Security headers: nothing may be loaded by what the API answers, except by the documentation pages.
  * @module
  */
 import type { MiddlewareHandler } from "hono";
@@ -35,7 +35,9 @@ const page = secureHeaders({
   crossOriginResourcePolicy: "same-origin",
 });
 
-/** @param pagePath the one path that answers HTML */
-export function securityHeaders(pagePath: string): MiddlewareHandler<AppEnv> {
-  return createMiddleware<AppEnv>((c, next) => (c.req.path === pagePath ? page(c, next) : api(c, next)));
+/** @param pagePaths those that answer HTML */
+export function securityHeaders(...pagePaths: string[]): MiddlewareHandler<AppEnv> {
+  return createMiddleware<AppEnv>((c, next) =>
+    pagePaths.includes(c.req.path) ? page(c, next) : api(c, next),
+  );
 }
