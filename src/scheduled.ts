@@ -26,7 +26,7 @@ export const SCHEDULE: Record<string, Task[]> = {
     { label: "sweep effects of likes", run: (services) => services.likes.sweep(), sweep: true },
     { label: "tell of notifications", run: (services) => services.notifications.sweep(), sweep: true },
     { label: "flush views", run: (services) => services.flushViews() },
-    { label: "rank popular posts", run: (services) => services.popular.refresh("all") },
+    { label: "rank popular posts", run: (services) => services.popular.refresh() },
   ],
   "*/15 * * * *": [
     { label: "roll up statistics", run: (services) => services.stats.rollUp() },

@@ -13,6 +13,8 @@ import { createBoardsRepository } from "./boards/repository.ts";
 import { createBoardsService } from "./boards/service.ts";
 import { createRedis } from "./cache/client.ts";
 import { createLimiter } from "./cache/limiter.ts";
+import { createListCache } from "./cache/lists.ts";
+import { createForgetName } from "./cache/names.ts";
 import type { Background, Effects } from "./common/background.ts";
 import { inChunks } from "./common/chunks.ts";
 import type { Logger } from "./common/logger.ts";
@@ -29,6 +31,9 @@ import { createLikesService } from "./likes/service.ts";
 import { createHealthRepository } from "./health/repository.ts";
 import { createHealthService } from "./health/service.ts";
 import { createPostCache } from "./posts/cache.ts";
+import { createPostListCache } from "./posts/list-cache.ts";
+import { createPostListsRepository } from "./posts/lists-repository.ts";
+import { createPostLists } from "./posts/lists.ts";
 import { createPopularRankings } from "./posts/popular.ts";
 import { createPostsRepository } from "./posts/repository.ts";
 import { createPostsService } from "./posts/service.ts";
@@ -77,8 +82,11 @@ export function buildServices(config: Config, context: ServicesContext) {
   const authRepository = createAuthRepository(db);
   const boardsRepository = createBoardsRepository(db);
   const postsRepository = createPostsRepository(db);
+  const postListsRepository = createPostListsRepository(db);
   const postCache = createPostCache(redis);
-  const { forgetNames } = postCache;
+  const listCache = createListCache(redis);
+  const postListCache = createPostListCache(redis);
+  const forgetName = createForgetName(redis);
   const roomStubs = createRooms(env);
   const rooms = createRoomPublisher(roomStubs, log);
   const jobs = createJobPublisher(
@@ -87,13 +95,19 @@ export function buildServices(config: Config, context: ServicesContext) {
     log,
   );
   const accessTokens = createAccessTokens(config.JWT_KEYS, config.PUBLIC_URL);
-  const popular = createPopularRankings({ redis, repository: postsRepository, background, now });
+  const popular = createPopularRankings({
+    cache: postListCache,
+    repository: postListsRepository,
+    background,
+    now,
+  });
 
   const accountEffects = createAccountEffects({
     repository: authRepository,
     overrides,
     rooms,
-    forgetNames,
+    forgetName,
+    listCache,
     effects,
     now,
   });
@@ -112,11 +126,12 @@ export function buildServices(config: Config, context: ServicesContext) {
   const posts = createPostsService({
     repository: postsRepository,
     cache: postCache,
+    listCache,
+    lists: createPostLists({ repository: postListsRepository, cache: postListCache, cursors, background }),
     popular,
     boards: createBoardReferences(redis, boardsRepository, background),
     rooms,
     jobs,
-    cursors,
     background,
     effects,
     now,
@@ -143,7 +158,15 @@ export function buildServices(config: Config, context: ServicesContext) {
       effects: accountEffects,
       now,
     }),
-    boards: createBoardsService({ repository: boardsRepository, cursors, forgetNames, effects, now }),
+    boards: createBoardsService({
+      repository: boardsRepository,
+      listCache,
+      cursors,
+      forgetName,
+      background,
+      effects,
+      now,
+    }),
     posts,
     comments: createCommentsService({
       repository: createCommentsRepository(db),

@@ -1,13 +1,14 @@
 /** That nobody reads an older state of a post than one that was answered, however slow fills and writes meet. */
 import { describe, it, onTestFinished, vi } from "vitest";
-import { createPostCache, FINAL_REVISION, type FillTicket, type PostHold } from "../src/posts/cache.ts";
-import type { Post as StoredPost } from "../src/posts/schema.ts";
-import { FILL_POST, HOLD_POST, RELEASE_POST } from "../src/posts/scripts.ts";
+import type { Hold } from "../src/cache/hold.ts";
+import { createPostCache, type FillTicket, type StoredPost } from "../src/posts/cache.ts";
+import { FILL_POST, FINAL_REVISION, HOLD_POST, RELEASE_POST } from "../src/posts/scripts.ts";
 import { keys } from "../src/cache/keys.ts";
 import { anonymous, type Client, type Post, signedIn, withToken } from "./support/client.ts";
 import { redis } from "./support/database.ts";
 import { servicesOf } from "./support/effects.ts";
 import { bodyOf, registerUser } from "./support/factories.ts";
+import { orders } from "./support/orders.ts";
 import { accessToken, freshId } from "./support/sockets.ts";
 import {
   comment,
@@ -32,6 +33,7 @@ function postAt(id: number, revision: number): StoredPost {
     author: null,
     title: `${revision}`,
     content: "c",
+    excerpt: "c",
     viewCount: 0,
     likeCount: 0,
     commentCount: 0,
@@ -48,7 +50,7 @@ async function cachedRevision(id: number): Promise<number | undefined> {
 }
 
 const fillWith = (post: StoredPost, revision: number, ticket: FillTicket) =>
-  cache.fill(post, revision, ticket, null);
+  cache.fill(ticket, post, revision, null);
 
 /** Fills as a reader does that saw this revision. */
 async function fill(id: number, revision: number, ticket?: FillTicket): Promise<void> {
@@ -94,7 +96,7 @@ function reader(world: World): Steps {
 
 /** A like or a comment: holds, writes and answers, releases. */
 function holder(world: World): Steps {
-  let hold: PostHold | undefined;
+  let hold: Hold | undefined;
   let revision = 0;
   return [
     async () => {
@@ -125,7 +127,7 @@ function fencer(world: World): Steps {
 
 /** A write that is refused: holds, releases without a revision. */
 function refused(world: World): Steps {
-  let hold: PostHold | undefined;
+  let hold: Hold | undefined;
   return [
     async () => {
       hold = cache.hold(world.id);
@@ -133,17 +135,6 @@ function refused(world: World): Steps {
     },
     () => hold?.release(0),
   ];
-}
-
-/** Every order in which participants with so many steps can take their turns. */
-function* orders(left: readonly number[]): Generator<number[]> {
-  if (left.every((count) => count === 0)) yield [];
-  for (const [who, count] of left.entries()) {
-    if (count === 0) continue;
-    for (const rest of orders(left.map((each, index) => (index === who ? each - 1 : each)))) {
-      yield [who, ...rest];
-    }
-  }
 }
 
 describe("a slow fill and writes", () => {
@@ -196,9 +187,9 @@ describe("a slow fill and writes", () => {
 
   it("of a deleted post never bring it back", async ({ expect }) => {
     const id = freshId();
-    const { readAt, names } = { readAt: "0", names: "", ...(await ticketOf(id)) };
+    const ticket = (await ticketOf(id)) ?? { readAt: "0" };
     await cache.fence(id, FINAL_REVISION);
-    await fill(id, 1, { readAt, names });
+    await fill(id, 1, ticket);
     await fill(id, 1_000_000);
     const hold = cache.hold(id);
     await hold.held;
@@ -211,13 +202,13 @@ describe("a slow fill and writes", () => {
     const id = freshId();
     await filled(id, 1);
     const holds = [keys.post(id), keys.postHolds(id)];
-    await redis.script(HOLD_POST, holds, ["dead", 60, 900]);
+    await redis.script(HOLD_POST, holds, ["dead", 60]);
     expect(await cachedRevision(id)).toBeUndefined();
     await fill(id, 1);
     expect(await cachedRevision(id)).toBeUndefined();
     await filled(id, 1);
     // Its release, should it come after all, still takes the older state away.
-    await redis.script(RELEASE_POST, holds, ["dead", 2, 900]);
+    await redis.script(RELEASE_POST, holds, ["dead", 2, "", ""]);
     expect(await cachedRevision(id)).toBeUndefined();
   });
 

@@ -53,7 +53,7 @@ async function watchedPost() {
 async function cached(id: number): Promise<void> {
   await vi.waitUntil(async () => {
     await readPost(id);
-    return (await redis.run<string | null>((pipe) => pipe.hget(keys.post(id), "j"))) !== null;
+    return (await redis.run<string | null>((pipe) => pipe.hget(keys.post(id), "c"))) !== null;
   });
 }
 

@@ -1,8 +1,11 @@
 /** Lists of posts: filters, pages, cursors. */
 import { env } from "cloudflare:workers";
 import { describe, it } from "vitest";
+import { likes } from "../src/db/schema/likes.ts";
 import { anonymous, type Client, type Page, type PostSummary } from "./support/client.ts";
+import { db } from "./support/database.ts";
 import { type Account, board, bodyOf, post, registerUser } from "./support/factories.ts";
+import { like } from "./support/threads.ts";
 
 type List = Page<PostSummary>;
 
@@ -201,5 +204,39 @@ describe("a cursor", () => {
     expect(body.items.map(({ id }) => id)).toEqual([second]);
     const { status } = await anonymous({ settings: { JWT_KEYS: key } }).get(`${path}&cursor=${cursor}`);
     expect(status).toBe(400);
+  });
+});
+
+describe("likedByMe in lists", () => {
+  it("is right for a reader who likes more newer posts elsewhere than are looked at at once", async ({
+    expect,
+  }) => {
+    const author = await registerUser();
+    const reader = await registerUser();
+    const { id: boardId } = await board();
+    const [newest = 0, middle = 0, oldest = 0] = await write(author, boardId, 3);
+    for (const id of [newest, oldest]) await like(reader.client, { type: "post", id });
+    const at = new Date();
+    const elsewhere = Array.from({ length: 250 }, (_, index) => ({
+      userId: reader.id,
+      targetType: "post" as const,
+      targetId: newest + 1_000_000_000 + index,
+      postId: newest + 1_000_000_000 + index,
+      active: true,
+      createdAt: at,
+      updatedAt: at,
+    }));
+    await db.insert(likes).values(elsewhere);
+    for (const path of [
+      `/api/posts?boardId=${boardId}`,
+      `/api/posts/popular?boardId=${boardId}`,
+      `/api/users/${author.id}/posts`,
+    ]) {
+      for (let count = 0; count < 2; count += 1) {
+        const { items } = bodyOf(await reader.client.get<List>(path), 200);
+        const liked = new Map(items.map((item) => [item.id, item.likedByMe]));
+        expect([liked.get(newest), liked.get(middle), liked.get(oldest)], path).toEqual([true, false, true]);
+      }
+    }
   });
 });

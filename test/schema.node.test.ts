@@ -7,6 +7,7 @@ import { createAuthRepository } from "../src/auth/repository.ts";
 import { createBoardsRepository } from "../src/boards/repository.ts";
 import { createCommentsRepository } from "../src/comments/repository.ts";
 import type { Db } from "../src/db/client.ts";
+import { createPostListsRepository } from "../src/posts/lists-repository.ts";
 import { createPostsRepository } from "../src/posts/repository.ts";
 import { analyse, type Cost, costOf, fill } from "./support/node/plans.ts";
 
@@ -107,7 +108,7 @@ const postList = (name: string, index: string, filter: { boardId?: number; autho
   name,
   table: "posts",
   index,
-  page: (db, before) => createPostsRepository(db).list(filter, LIMIT, before, AUTHOR),
+  page: (db, before) => createPostListsRepository(db).list(filter, LIMIT, before, AUTHOR),
   deep: 500,
 });
 
@@ -177,10 +178,10 @@ describe.for(LISTS)("the list of $name", ({ table, index, page, deep }) => {
 describe("a page of the largest size", () => {
   it("reads five times what a page of 21 reads", async ({ expect }) => {
     const small = await costOf((db) =>
-      createPostsRepository(db).list({ boardId: BOARD }, 21, undefined, AUTHOR),
+      createPostListsRepository(db).list({ boardId: BOARD }, 21, undefined, AUTHOR),
     );
     const large = await costOf((db) =>
-      createPostsRepository(db).list({ boardId: BOARD }, 101, undefined, AUTHOR),
+      createPostListsRepository(db).list({ boardId: BOARD }, 101, undefined, AUTHOR),
     );
     expect(large.rowsRead).toBeLessThanOrEqual(small.rowsRead * 5);
   });
@@ -188,12 +189,12 @@ describe("a page of the largest size", () => {
 
 describe("the ranking of popular posts", () => {
   it.for([
-    { scope: "all", filter: {}, index: "posts_latest" },
-    { scope: "a board", filter: { boardId: BOARD }, index: "posts_board" },
-  ])(
-    "of $scope reads the 2,000 newest posts that are not deleted and no others",
-    async ({ filter, index }, { expect }) => {
-      const cost = await costOf((db) => createPostsRepository(db).listRanked(filter, 100, now, AUTHOR));
+    { name: "all", scope: "all", index: "posts_latest" },
+    { name: "a board", scope: BOARD, index: "posts_board" },
+  ] as const)(
+    "of $name reads the 2,000 newest posts that are not deleted and no others",
+    async ({ scope, index }, { expect }) => {
+      const cost = await costOf((db) => createPostListsRepository(db).listRanked(scope, 100, now));
       expect(JSON.stringify(cost)).toContain(index);
       // Each once in its index, and once or twice in the temporary table that is sorted.
       expect(cost.rowsRead).toBeLessThanOrEqual(2_000 * 4);
@@ -203,8 +204,30 @@ describe("the ranking of popular posts", () => {
 
   it("is looked up by id", async ({ expect }) => {
     const ids = Array.from({ length: 100 }, (_, index) => index * 3 + 2);
-    const cost = await costOf((db) => createPostsRepository(db).listByIds(ids, AUTHOR));
+    const cost = await costOf((db) => createPostListsRepository(db).listByIds(ids));
     expect(cost.rowsRead).toBeLessThanOrEqual(ids.length * 8);
+  });
+
+  it("of several scopes is one statement, which reads 2,000 posts for each", async ({ expect }) => {
+    const cost = await costOf((db) => createPostListsRepository(db).rank(["all", BOARD], 100, now));
+    expect(cost.rowsRead).toBeLessThanOrEqual(2 * 2_000 * 4);
+    expect(JSON.stringify(cost)).toContain("posts_board");
+  });
+});
+
+describe("the likes of a reader", () => {
+  it("that are newest are read in their index, 200 of them at most", async ({ expect }) => {
+    const cost = await costOf((db) => createPostListsRepository(db).newestLikes(AUTHOR));
+    expect(planOf(cost, "likes")?.key, cost.sql).toBe("likes_user_target");
+    expect(planOf(cost, "likes")?.extra).not.toMatch(/filesort|temporary/i);
+    expect(cost.rowsRead).toBeGreaterThanOrEqual(200);
+    expect(cost.rowsRead).toBeLessThanOrEqual(201);
+  });
+
+  it("of certain posts are looked up by their key", async ({ expect }) => {
+    const ids = Array.from({ length: 100 }, (_, index) => index * 3 + 2);
+    const cost = await costOf((db) => createPostListsRepository(db).likedAmong(AUTHOR, ids));
+    expect(cost.rowsRead).toBeLessThanOrEqual(ids.length * 2);
   });
 });
 

@@ -5,6 +5,8 @@
  * @module
  */
 import { ignoreOutage } from "../cache/client.ts";
+import type { ListCache } from "../cache/lists.ts";
+import type { ForgetName } from "../cache/names.ts";
 import type { Effects } from "../common/background.ts";
 import { DONE, type Outcome, UNAVAILABLE } from "../common/retry.ts";
 import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
@@ -17,8 +19,8 @@ type Deps = {
   repository: AuthRepository;
   overrides: Overrides;
   rooms: Pick<RoomPublisher, "endSessions">;
-  /** Makes cached names of authors out of date. */
-  forgetNames: () => Promise<void>;
+  forgetName: ForgetName;
+  listCache: Pick<ListCache, "fence">;
   effects: Effects;
   now: () => Date;
 };
@@ -32,7 +34,15 @@ type Change = {
   settle: () => Promise<void>;
 };
 
-export function createAccountEffects({ repository, overrides, rooms, forgetNames, effects, now }: Deps) {
+export function createAccountEffects(deps: Deps) {
+  const { repository, overrides, rooms, forgetName, listCache, effects, now } = deps;
+
+  /** What is cached under a name that is gone: inside posts, and the list of the user's own, which is found no more. */
+  const forgetAuthor = (userId: number) => [
+    forgetName(`user:${userId}`),
+    listCache.fence([`posts:*:${userId}`]),
+  ];
+
   /** All of it side by side. */
   async function reach({ redis, room }: Change): Promise<Outcome> {
     const [delivery, ...reached] = await Promise.all([
@@ -82,7 +92,7 @@ export function createAccountEffects({ repository, overrides, rooms, forgetNames
     /** The user has another name. One call to Redis. */
     renamed: (userId: number, username: string, dueAt: Date) =>
       deliver({
-        redis: () => [forgetNames(), overrides.changeUser(userId, { username })],
+        redis: () => [forgetName(`user:${userId}`), overrides.changeUser(userId, { username })],
         room: null,
         settle: () => repository.settleUser(userId, dueAt),
       }),
@@ -90,7 +100,7 @@ export function createAccountEffects({ repository, overrides, rooms, forgetNames
     /** The account is gone. One call to Redis and one to the user's object. */
     erased: (userId: number, epoch: number, dueAt: Date) =>
       deliver({
-        redis: () => [forgetNames(), overrides.changeUser(userId, { epoch })],
+        redis: () => [...forgetAuthor(userId), overrides.changeUser(userId, { epoch })],
         room: () => rooms.endSessions(userId, { erased: true }),
         settle: () => repository.settleUser(userId, dueAt),
       }),
@@ -109,7 +119,7 @@ export function createAccountEffects({ repository, overrides, rooms, forgetNames
           const change: UserChange = username === null ? { epoch } : { epoch, username, role, ...kept };
           const ended: EndedSessions = username === null ? { erased: true } : { epoch, ...kept };
           return {
-            redis: () => [forgetNames(), overrides.changeUser(id, change)],
+            redis: () => [...forgetAuthor(id), overrides.changeUser(id, change)],
             room: () => rooms.endSessions(id, ended),
             settle: () => repository.settleUser(id, dueAt),
           };

@@ -56,6 +56,7 @@ export function createBoardsRepository(db: Db) {
       description: string;
       position: number;
       createdAt: Date;
+      effectsDueAt: Date;
     }) {
       try {
         return Number((await db.insert(boards).values(board)).insertId);
@@ -67,7 +68,7 @@ export function createBoardsRepository(db: Db) {
 
     async update(
       id: number,
-      change: { name?: string; slug?: string; description?: string; position?: number; effectsDueAt?: Date },
+      change: { name?: string; slug?: string; description?: string; position?: number; effectsDueAt: Date },
     ): Promise<"updated" | "taken" | "missing"> {
       try {
         const result = await db.update(boards).set(change).where(eq(boards.id, id));

@@ -5,9 +5,17 @@
 import { type Actor, requireAdmin } from "../auth/actor.ts";
 import { requireSomeField } from "../auth/service.ts";
 import { ignoreOutage } from "../cache/client.ts";
-import type { Effects } from "../common/background.ts";
+import type { ListCache } from "../cache/lists.ts";
+import type { ForgetName } from "../cache/names.ts";
+import type { Background, Effects } from "../common/background.ts";
 import { AppError } from "../common/errors.ts";
-import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
+import {
+  type CursorCodec,
+  type Page,
+  PAGE_LIMIT_MAX,
+  type PageRequest,
+  toPage,
+} from "../common/pagination.ts";
 import { DONE, type Outcome } from "../common/retry.ts";
 import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
 import type { BoardsRepository } from "./repository.ts";
@@ -15,33 +23,43 @@ import type { BoardRow, CreateBoard, UpdateBoard } from "./schema.ts";
 
 type Deps = {
   repository: BoardsRepository;
+  listCache: Pick<ListCache, "read" | "fill" | "fence">;
   cursors: CursorCodec;
-  /** Makes cached names of boards out of date. */
-  forgetNames: () => Promise<void>;
+  forgetName: ForgetName;
+  background: Background;
   effects: Effects;
   now: () => Date;
 };
 
 const LIST = "boards";
+/** What is cached of the list: the largest page, and one board that tells whether more follow. */
+const CACHED_BOARDS = PAGE_LIMIT_MAX + 1;
 
 export type BoardsService = ReturnType<typeof createBoardsService>;
 
-export function createBoardsService({ repository, cursors, forgetNames, effects, now }: Deps) {
+export function createBoardsService(deps: Deps) {
+  const { repository, listCache, cursors, forgetName, background, effects, now } = deps;
+
   async function find(id: number): Promise<BoardRow> {
     const board = await repository.findById(id);
     if (!board) throw new AppError("not_found", "There is no such board");
     return board;
   }
 
+  /** The cached list, and names inside cached posts. */
+  async function tellCaches(id: number): Promise<void> {
+    await Promise.all([forgetName(`board:${id}`), listCache.fence([LIST])]);
+  }
+
   async function deliverEffects(id: number, dueAt: Date): Promise<Outcome> {
-    await forgetNames();
+    await tellCaches(id);
     await repository.settle(id, dueAt);
     return DONE;
   }
 
-  /** Names inside cached posts follow the database before the answer, or after it while Redis is away. */
+  /** Caches follow the database before the answer, or after it while Redis is away. */
   async function announce(id: number, dueAt: Date): Promise<void> {
-    const told = await forgetNames()
+    const told = await tellCaches(id)
       .then(() => true)
       .catch(ignoreOutage);
     effects("effects of a board", async () => {
@@ -51,15 +69,26 @@ export function createBoardsService({ repository, cursors, forgetNames, effects,
     });
   }
 
+  async function firstPage(limit: number): Promise<BoardRow[]> {
+    const cached = await listCache.read(LIST).catch(ignoreOutage);
+    if (cached?.content) {
+      const rows = JSON.parse(cached.content) as (Omit<BoardRow, "createdAt"> & { createdAt: string })[];
+      return rows.slice(0, limit).map((row) => ({ ...row, createdAt: new Date(row.createdAt) }));
+    }
+    const rows = await repository.list(cached ? CACHED_BOARDS : limit);
+    if (cached) background("fill boards", () => listCache.fill(LIST, JSON.stringify(rows), cached.readAt));
+    return rows.slice(0, limit);
+  }
+
   return {
     /** @throws AppError `not_found`. One statement. */
     find,
 
-    /** Boards in their order. One statement. */
+    /** Boards in their order. The first page, warm: one Redis call; cold: one statement more. Other pages: one statement. */
     async list({ limit, cursor }: PageRequest): Promise<Page<BoardRow>> {
       const [position, id] = cursor === undefined ? [] : await cursors.decode(LIST, cursor);
       const after = position === undefined || id === undefined ? undefined : { position, id };
-      const rows = await repository.list(limit + 1, after);
+      const rows = after ? await repository.list(limit + 1, after) : await firstPage(limit + 1);
       return toPage(rows, limit, (last) => cursors.encode(LIST, last.position, last.id));
     },
 
@@ -67,8 +96,9 @@ export function createBoardsService({ repository, cursors, forgetNames, effects,
     async create(actor: Actor, input: CreateBoard): Promise<BoardRow> {
       requireAdmin(actor);
       const createdAt = now();
-      const id = await repository.insert({ ...input, createdAt });
+      const id = await repository.insert({ ...input, createdAt, effectsDueAt: createdAt });
       if (id === undefined) throw slugTaken();
+      await announce(id, createdAt);
       return { ...input, id, postCount: 0, createdAt };
     },
 
@@ -77,13 +107,9 @@ export function createBoardsService({ repository, cursors, forgetNames, effects,
       requireAdmin(actor);
       requireSomeField(input);
       const at = now();
-      const named = input.name !== undefined || input.slug !== undefined;
-      const outcome = await repository.update(id, {
-        ...definedOnly(input),
-        ...(named ? { effectsDueAt: at } : {}),
-      });
+      const outcome = await repository.update(id, { ...definedOnly(input), effectsDueAt: at });
       if (outcome === "taken") throw slugTaken();
-      if (outcome === "updated" && named) await announce(id, at);
+      if (outcome === "updated") await announce(id, at);
       return find(id);
     },
 
@@ -96,7 +122,11 @@ export function createBoardsService({ repository, cursors, forgetNames, effects,
     /** @throws AppError `forbidden`, `not_found`, or `conflict` while the board has posts */
     async remove(actor: Actor, id: number): Promise<void> {
       requireAdmin(actor);
-      if (await repository.deleteEmpty(id)) return;
+      if (await repository.deleteEmpty(id)) {
+        // While Redis is away the list shows it for two minutes at most.
+        await listCache.fence([LIST]).catch(ignoreOutage);
+        return;
+      }
       await find(id);
       throw new AppError("conflict", "The board has posts");
     },

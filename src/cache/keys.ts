@@ -12,9 +12,9 @@ export const keys = {
   endedSession: (sessionId: number) => `${PREFIX}:ended:${sessionId}`,
   /** Prefix of the limiter's own keys. */
   limit: (policy: string) => `${PREFIX}:limit:${policy}`,
-  /** Token that changes whenever names shown inside cached posts change (board or user renamed, account erased). */
-  names: () => `${PREFIX}:names`,
-  /** JSON: what posts show of a board, with the names token it was read under. */
+  /** When the name of a user or board, as it is shown inside cached posts, last changed. Absent: not lately. */
+  renamed: (of: NameOf | "") => `${PREFIX}:renamed:${of}`,
+  /** JSON: what posts show of a board, with the time it was read at. */
   board: (boardId: number) => `${PREFIX}:board:${boardId}`,
   /** Hash: a cached post, and the revision below which nothing may be cached. */
   post: (postId: number | string) => `${PREFIX}:post:${postId}`,
@@ -28,6 +28,19 @@ export const keys = {
   viewBatch: () => `${PREFIX}:views:batch`,
   /** When the last batch of views was done, in Redis's milliseconds. */
   viewsFlushedAt: () => `${PREFIX}:views:flushed`,
-  /** Ids of the popular posts, best first. `scope` is a board's id or `all`. */
-  popular: (scope: number | "all") => `${PREFIX}:popular:${scope}`,
+  /** Hash: the first page of a list, and since when nothing older may be cached. */
+  list: (name: ListName) => `${PREFIX}:list:${name}`,
+  /** Sorted set: writers that are at work on the list, by the time until which they count. */
+  listHolds: (name: ListName) => `${PREFIX}:list:${name}:holds`,
+  /** Hash: ids of the popular posts, best first. `scope` is a board's id or `all`. */
+  popular: (scope: number | "all") => `${PREFIX}:ranking:${scope}`,
+  /** Present while somebody computes a ranking. */
+  popularLock: (scope: number | "all") => `${PREFIX}:ranking:${scope}:lock`,
+  /** Sorted set: rankings by the time they were last asked for. */
+  popularDemand: () => `${PREFIX}:rankings`,
 } as const;
+
+/** Whose name changed. */
+export type NameOf = `user:${number}` | `board:${number}`;
+/** Boards, or posts by board and author (`*`: of all). */
+export type ListName = "boards" | `posts:${number | "*"}:${number | "*"}`;

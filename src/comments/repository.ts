@@ -10,6 +10,7 @@ import { likes } from "../db/schema/likes.ts";
 import { posts } from "../db/schema/posts.ts";
 import { users } from "../db/schema/users.ts";
 import { sqlTime } from "../db/time.ts";
+import { commentCount } from "../posts/columns.ts";
 import type { Comment, CommentForReader } from "./schema.ts";
 
 const columns = {
@@ -115,6 +116,7 @@ export function createCommentsRepository(db: Db) {
           revision: comments.revision,
           postAuthorId: posts.authorId,
           postRevision: posts.revision,
+          postCommentCount: commentCount,
           effectsDueAt: comments.effectsDueAt,
         })
         .from(comments)
@@ -137,6 +139,7 @@ export function createCommentsRepository(db: Db) {
         authorId: row.authorId,
         postAuthorId: row.postAuthorId,
         postRevision: row.postRevision,
+        postCommentCount: row.postCommentCount,
         revision: row.revision,
         effectsDueAt: row.effectsDueAt,
       };

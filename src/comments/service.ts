@@ -11,7 +11,8 @@ import type { IdempotencyClaim } from "../common/idempotency.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
 import { DONE, type Outcome } from "../common/retry.ts";
 import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
-import type { PostCache, PostHold } from "../posts/cache.ts";
+import type { Hold } from "../cache/hold.ts";
+import type { PostCache } from "../posts/cache.ts";
 import type { JobPublisher } from "../queue/publisher.ts";
 import type { RoomPublisher } from "../realtime/publisher.ts";
 import type { CommentsRepository } from "./repository.ts";
@@ -46,15 +47,19 @@ export function createCommentsService(deps: Deps) {
   async function deliverEffects(
     id: number,
     dueAt: Date,
-    hold: PostHold | null,
+    hold: Hold | null,
     fresh: Comment | null = null,
   ): Promise<Outcome> {
     const early = fresh && rooms.publishToPost(fresh.postId, eventsOf(fresh, 1));
-    await repository.count(id);
+    const counted = await repository.count(id);
     const found = await repository.find(id, null);
-    // Whoever counted it: what is cached is older than the post's revision as it is now.
-    if (found) await cache.fence(found.comment.postId, found.postRevision);
-    await hold?.release(found?.postRevision ?? 0);
+    if (hold && found && counted !== undefined) {
+      await hold.release(counted, { commentCount: found.postCommentCount });
+    } else {
+      // Whoever counted it: what is cached is older than the post's revision as it is now.
+      if (found) await cache.fence(found.comment.postId, found.postRevision);
+      await hold?.release(counted ?? 0);
+    }
     if (found) {
       const { likedByMe: _, ...comment } = found.comment;
       const delivery = await (early ??
@@ -143,7 +148,7 @@ export function createCommentsService(deps: Deps) {
       postId: number,
       input: WriteComment,
       claim: IdempotencyClaim | null,
-      hold: PostHold,
+      hold: Hold,
     ): Promise<CommentForReader> {
       const at = now();
       const outcome = await repository.insert({

@@ -56,6 +56,14 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   return false;
 }
 
+/** For what an answer can do without: null while the database is away; rethrows everything else. */
+export function nullWhileAway<T>(statement: Promise<T>): Promise<T | null> {
+  return statement.catch((error: unknown) => {
+    if (isDatabaseUnavailable(error)) return null;
+    throw error;
+  });
+}
+
 const DEADLOCK_TRIES = 6;
 /** Those who met come back at different times. */
 const DEADLOCK_PAUSE_MS = 15;

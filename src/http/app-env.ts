@@ -3,12 +3,12 @@
  * @module
  */
 import type { Actor } from "../auth/actor.ts";
+import type { Hold } from "../cache/hold.ts";
 import type { LimitResult } from "../cache/limiter.ts";
 import type { AppError, FieldError } from "../common/errors.ts";
 import type { Logger } from "../common/logger.ts";
 import type { Meter } from "../common/meter.ts";
 import type { Config } from "../env.ts";
-import type { PostHold } from "../posts/cache.ts";
 import type { Services } from "../services.ts";
 
 export type Variables = {
@@ -25,8 +25,8 @@ export type Variables = {
   limits: LimitResult[];
   /** Settles when the request may be answered; rejects with the refusal. */
   admission: Promise<void> | undefined;
-  /** Keeps the post that the request writes to out of the cache; null where nothing does. */
-  hold: PostHold | null;
+  /** Keeps what the request changes out of the cache; null where nothing does. */
+  hold: Hold | null;
 };
 
 export type AppEnv = { Bindings: WorkerBindings; Variables: Variables };

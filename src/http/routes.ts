@@ -5,7 +5,7 @@
 import type { MiddlewareHandler } from "hono";
 import type { PolicyName } from "../cache/limiter.ts";
 import type { AppEnv, SignedInEnv } from "./app-env.ts";
-import { admitRead, admitWrite, holdPost, requireUser } from "./middleware/admission.ts";
+import { admitRead, admitWrite, holdLists, holdPost, requireUser } from "./middleware/admission.ts";
 
 // Mutable tuples: createRoute() takes no readonly ones, and reads the type of `c.var.actor` from their members.
 
@@ -25,6 +25,13 @@ export const userWriteOnPost: [
   MiddlewareHandler<AppEnv>,
   MiddlewareHandler<SignedInEnv>,
 ] = [holdPost(), admitWrite(), requireUser];
+
+/** Signed-in users may write a post to the board that the body names; lists that it will be in are kept out of the cache meanwhile. */
+export const userWriteOnLists: [
+  MiddlewareHandler<AppEnv>,
+  MiddlewareHandler<AppEnv>,
+  MiddlewareHandler<SignedInEnv>,
+] = [holdLists(), admitWrite(), requireUser];
 
 /** Signed-in users may write, counted under another policy. */
 export function userWriteAs(policy: PolicyName): [MiddlewareHandler<AppEnv>, MiddlewareHandler<SignedInEnv>] {

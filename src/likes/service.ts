@@ -7,7 +7,8 @@ import type { Background, Effects } from "../common/background.ts";
 import { AppError } from "../common/errors.ts";
 import { DONE, type Outcome } from "../common/retry.ts";
 import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
-import type { PostCache, PostHold } from "../posts/cache.ts";
+import type { Hold } from "../cache/hold.ts";
+import type { PostCache } from "../posts/cache.ts";
 import type { JobPublisher } from "../queue/publisher.ts";
 import type { RoomPublisher } from "../realtime/publisher.ts";
 import type { LikesRepository, LikeState } from "./repository.ts";
@@ -36,10 +37,10 @@ export function createLikesService(deps: Deps) {
     target: LikeTarget,
     state: LikeState,
     dueAt: Date,
-    hold: PostHold | null,
+    hold: Hold | null,
   ): Promise<Outcome> {
     if (target.type === "post") {
-      if (hold) await hold.release(state.revision);
+      if (hold) await hold.release(state.revision, { likeCount: state.likeCount });
       else await cache.fence(target.id, state.revision);
     }
     const like = await repository.find(userId, target);
@@ -64,7 +65,7 @@ export function createLikesService(deps: Deps) {
     return state;
   }
 
-  function release(hold: PostHold | null): void {
+  function release(hold: Hold | null): void {
     if (hold) background("release post", () => hold.release(0));
   }
 
@@ -74,7 +75,7 @@ export function createLikesService(deps: Deps) {
      * @param hold keeps a post out of the cache since before the statements; null for a comment
      * @throws AppError `not_found`
      */
-    async like(actor: Actor, target: LikeTarget, hold: PostHold | null): Promise<LikeAnswer> {
+    async like(actor: Actor, target: LikeTarget, hold: Hold | null): Promise<LikeAnswer> {
       const at = now();
       const prepared = await repository.prepare(actor.id, target, at);
       const changed = prepared === "inactive" ? await repository.turnOn(actor.id, target, at) : undefined;
@@ -86,7 +87,7 @@ export function createLikesService(deps: Deps) {
     },
 
     /** Takes a like back, or leaves it so. One statement; two where there was nothing to take back. @throws AppError `not_found` */
-    async unlike(actor: Actor, target: LikeTarget, hold: PostHold | null): Promise<LikeAnswer> {
+    async unlike(actor: Actor, target: LikeTarget, hold: Hold | null): Promise<LikeAnswer> {
       const at = now();
       const changed = await repository.turnOff(actor.id, target, at);
       if (!changed) {

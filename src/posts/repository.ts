@@ -2,70 +2,17 @@
  * SQL of posts.
  * @module
  */
-import { and, desc, eq, inArray, isNull, lt, sql } from "drizzle-orm";
+import { and, eq, isNull, lt, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { isDuplicateKey, retryOnDeadlock } from "../db/errors.ts";
 import { boards } from "../db/schema/boards.ts";
-import { comments } from "../db/schema/comments.ts";
 import { likes } from "../db/schema/likes.ts";
 import { posts } from "../db/schema/posts.ts";
 import { users } from "../db/schema/users.ts";
 import { sqlTime } from "../db/time.ts";
-import type { Post, PostSummary } from "./schema.ts";
+import { fromRow, summaryColumns } from "./columns.ts";
+import type { Post } from "./schema.ts";
 
-const summaryColumns = {
-  id: posts.id,
-  boardId: posts.boardId,
-  boardName: boards.name,
-  boardSlug: boards.slug,
-  authorId: posts.authorId,
-  authorName: users.username,
-  title: posts.title,
-  viewCount: posts.viewCount,
-  likeCount: posts.likeCount,
-  // Comments whose effects are still due are few: an index lookup counts them.
-  commentCount:
-    sql<number>`${posts.commentCount} + (select count(*) from ${comments} force index (comments_uncounted) where ${comments.postId} = ${posts.id} and ${comments.counted} = false and ${comments.deletedAt} is null)`.mapWith(
-      Number,
-    ),
-  version: posts.version,
-  createdAt: posts.createdAt,
-  updatedAt: posts.updatedAt,
-};
-
-type SummaryRow = {
-  id: number;
-  boardId: number;
-  boardName: string | null;
-  boardSlug: string | null;
-  authorId: number;
-  authorName: string | null;
-  title: string;
-  viewCount: number;
-  likeCount: number;
-  commentCount: number;
-  version: number;
-  createdAt: Date;
-  updatedAt: Date;
-};
-
-function fromRow(row: SummaryRow): Omit<Post, "content"> {
-  return {
-    id: row.id,
-    board: { id: row.boardId, name: row.boardName ?? "", slug: row.boardSlug ?? "" },
-    author: row.authorName === null ? null : { id: row.authorId, username: row.authorName },
-    title: row.title,
-    viewCount: row.viewCount,
-    likeCount: row.likeCount,
-    commentCount: row.commentCount,
-    version: row.version,
-    createdAt: row.createdAt.toISOString(),
-    updatedAt: row.updatedAt.toISOString(),
-  };
-}
-
-/** The newest posts compete; older ones have decayed to nothing. Bounds the ranking at any size of the forum. */
-const RANKING_CANDIDATES = 2_000;
 /** Bounds the rows that a run looks at; the job runs every hour. */
 const FORGET_WINDOW_MS = 86_400_000;
 
@@ -88,46 +35,13 @@ export type ChangeGuard = {
   version: number | null;
 };
 
-export type PostFilter = { boardId?: number | undefined; authorId?: number | undefined };
-
-/**
- * The index in whose order a list is read. Named, because MariaDB else merges two of them and sorts the rows: 9 s
- * instead of 2 ms for a board with a fifth of a million posts.
- */
-export function listIndex({ boardId, authorId }: PostFilter): string {
-  if (authorId === undefined) return boardId === undefined ? "posts_latest" : "posts_board";
-  return boardId === undefined ? "posts_author" : "posts_author_board";
-}
+/** By which a post is in lists. */
+export type PostPlace = { boardId: number; authorId: number };
 
 export type PostsRepository = ReturnType<typeof createPostsRepository>;
 
 /** Each method is one statement. Deleted posts are not found. */
 export function createPostsRepository(db: Db) {
-  // Left joins, although the rows exist: they keep posts in front, so that a page is read in the order of its index.
-  const selectSummaries = (viewerId: number | null, index: string) =>
-    db
-      .select({ ...summaryColumns, excerpt: posts.excerpt, likeId: likes.id })
-      .from(posts, { forceIndex: index })
-      .leftJoin(boards, eq(boards.id, posts.boardId))
-      .leftJoin(users, eq(users.id, posts.authorId))
-      .leftJoin(
-        likes,
-        and(
-          eq(likes.userId, viewerId ?? 0),
-          eq(likes.targetType, "post"),
-          eq(likes.targetId, posts.id),
-          eq(likes.active, true),
-        ),
-      );
-  const toSummary = (
-    row: SummaryRow & { excerpt: string; likeId: number | null },
-    viewerId: number | null,
-  ) => ({
-    ...fromRow(row),
-    excerpt: row.excerpt,
-    likedByMe: viewerId === null ? null : row.likeId !== null,
-  });
-
   function guarded(guard: ChangeGuard) {
     return and(
       eq(posts.id, guard.id),
@@ -138,7 +52,9 @@ export function createPostsRepository(db: Db) {
   }
 
   return {
-    async find(id: number): Promise<{ post: Post; revision: number; excerpt: string } | undefined> {
+    async find(
+      id: number,
+    ): Promise<{ post: Post; excerpt: string; revision: number; authorId: number } | undefined> {
       const [row] = await db
         .select({
           ...summaryColumns,
@@ -154,8 +70,9 @@ export function createPostsRepository(db: Db) {
       if (!row) return undefined;
       return {
         post: { ...fromRow(row), content: row.content },
-        revision: row.revision,
         excerpt: row.excerpt,
+        revision: row.revision,
+        authorId: row.authorId,
       };
     },
 
@@ -182,71 +99,6 @@ export function createPostsRepository(db: Db) {
         )
         .limit(1);
       return rows.length > 0;
-    },
-
-    /** Newest first, from below `beforeId`; reads one index in order, whatever the filter and however deep. */
-    async list(filter: PostFilter, limit: number, beforeId: number | undefined, viewerId: number | null) {
-      const rows = await selectSummaries(viewerId, listIndex(filter))
-        .where(
-          and(
-            isNull(posts.deletedAt),
-            filter.boardId === undefined ? undefined : eq(posts.boardId, filter.boardId),
-            filter.authorId === undefined ? undefined : eq(posts.authorId, filter.authorId),
-            beforeId === undefined ? undefined : lt(posts.id, beforeId),
-          ),
-        )
-        .orderBy(desc(posts.id))
-        .limit(limit);
-      return rows.map((row) => toSummary(row, viewerId));
-    },
-
-    /**
-     * The best of a board's newest posts, or of all, by a score that decays with time: at age h hours
-     * (views + 5 likes + 10 comments + 1) / (h + 2)^1.5, in the manner of Hacker News. Comments weigh most, because they
-     * take most effort; ties go to the newer post.
-     */
-    async listRanked(filter: PostFilter, limit: number, now: Date, viewerId: number | null) {
-      const seconds = Math.floor(now.getTime() / 1000);
-      const candidates = db
-        .select({
-          id: posts.id,
-          score:
-            sql<number>`(${posts.viewCount} + 5 * ${posts.likeCount} + 10 * ${posts.commentCount} + 1) / pow(greatest(${seconds} - unix_timestamp(${posts.createdAt}), 0) / 3600 + 2, 1.5)`.as(
-              "score",
-            ),
-        })
-        .from(posts, { forceIndex: listIndex(filter) })
-        .where(
-          and(
-            isNull(posts.deletedAt),
-            filter.boardId === undefined ? undefined : eq(posts.boardId, filter.boardId),
-          ),
-        )
-        .orderBy(desc(posts.id))
-        .limit(RANKING_CANDIDATES)
-        .as("candidates");
-      const ranked = db
-        .select({ id: candidates.id, score: candidates.score })
-        .from(candidates)
-        .orderBy(desc(candidates.score), desc(candidates.id))
-        .limit(limit)
-        .as("ranked");
-      const rows = await selectSummaries(viewerId, "PRIMARY")
-        .innerJoin(ranked, eq(ranked.id, posts.id))
-        .orderBy(desc(ranked.score), desc(posts.id));
-      return rows.map((row) => toSummary(row, viewerId));
-    },
-
-    /** The posts with these ids that still exist, in no particular order. */
-    async listByIds(
-      ids: number[],
-      viewerId: number | null,
-    ): Promise<(PostSummary & { likedByMe: boolean | null })[]> {
-      if (ids.length === 0) return [];
-      const rows = await selectSummaries(viewerId, "PRIMARY").where(
-        and(inArray(posts.id, ids), isNull(posts.deletedAt)),
-      );
-      return rows.map((row) => toSummary(row, viewerId));
     },
 
     /** @returns the id; `no_board` when there is no such board; `duplicate` when the author used the key before */
@@ -317,6 +169,16 @@ export function createPostsRepository(db: Db) {
       return row;
     },
 
+    /** Which lists a post is in, deleted or not. */
+    async findPlace(id: number): Promise<PostPlace | undefined> {
+      const [row] = await db
+        .select({ boardId: posts.boardId, authorId: posts.authorId })
+        .from(posts)
+        .where(eq(posts.id, id))
+        .limit(1);
+      return row;
+    },
+
     /** Counts a post into its board, once. */
     async count(id: number): Promise<void> {
       await retryOnDeadlock(() =>
@@ -340,7 +202,12 @@ export function createPostsRepository(db: Db) {
     /** Posts whose effects are overdue since before `before`, oldest first. */
     async listOverdue(before: Date, limit: number) {
       return db
-        .select({ id: posts.id, dueAt: sql<Date>`${posts.effectsDueAt}`.mapWith(posts.effectsDueAt) })
+        .select({
+          id: posts.id,
+          boardId: posts.boardId,
+          authorId: posts.authorId,
+          dueAt: sql<Date>`${posts.effectsDueAt}`.mapWith(posts.effectsDueAt),
+        })
         .from(posts)
         .where(lt(posts.effectsDueAt, before))
         .orderBy(posts.effectsDueAt)

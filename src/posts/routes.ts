@@ -19,7 +19,7 @@ import {
   pageSchema,
   problems,
 } from "../http/openapi.ts";
-import { publicRead, userWrite } from "../http/routes.ts";
+import { publicRead, userWrite, userWriteOnLists } from "../http/routes.ts";
 import {
   createPostSchema,
   listPostsQuerySchema,
@@ -82,7 +82,7 @@ const createPost = createRoute({
   tags,
   summary: "Write a post",
   security: bearerAuth,
-  middleware: userWrite,
+  middleware: userWriteOnLists,
   request: { headers: idempotencyKeyHeaderSchema, body: jsonBody(createPostSchema) },
   responses: {
     201: jsonResponse(postSchema, "The post; `Location` names it"),
@@ -143,7 +143,7 @@ export const postRoutes = newRouter()
   .openapi(createPost, async (c) => {
     const input = c.req.valid("json");
     const claim = await idempotencyClaim(c.req.valid("header")["idempotency-key"], "post", input);
-    const post = await c.var.services.posts.create(c.var.actor, input, claim);
+    const post = await c.var.services.posts.create(c.var.actor, input, claim, c.var.hold);
     c.header("location", `/api/posts/${post.id}`);
     c.header("etag", postEtag(post));
     return c.json(toPost(post), 201);

@@ -71,6 +71,8 @@ export type Post = {
   updatedAt: string;
 };
 export type PostSummary = Omit<Post, "content"> & { excerpt: string };
+/** A board's id, or all boards. */
+export type RankingScope = number | "all";
 export type ForReader<T> = T & { likedByMe: boolean | null };
 
 export function toPost(post: ForReader<Post>): z.infer<typeof postSchema> {

@@ -7,29 +7,36 @@ import { requireAuthorOrAdmin } from "../auth/actor.ts";
 import { requireSomeField } from "../auth/service.ts";
 import type { BoardReferences } from "../boards/references.ts";
 import { ignoreOutage, RedisUnavailableError } from "../cache/client.ts";
+import type { Hold } from "../cache/hold.ts";
+import type { ListCache } from "../cache/lists.ts";
 import type { Background, Effects } from "../common/background.ts";
 import { inChunks } from "../common/chunks.ts";
 import { AppError, fieldError } from "../common/errors.ts";
 import type { IdempotencyClaim } from "../common/idempotency.ts";
-import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
+import type { Page, PageRequest } from "../common/pagination.ts";
 import { DONE, type Outcome } from "../common/retry.ts";
 import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
 import { excerptOf } from "../common/text.ts";
+import { nullWhileAway } from "../db/errors.ts";
 import type { JobPublisher } from "../queue/publisher.ts";
 import type { Delivery, RoomPublisher } from "../realtime/publisher.ts";
-import { type CachedRead, FINAL_REVISION, type PostCache } from "./cache.ts";
+import type { CachedRead, PostCache } from "./cache.ts";
+import type { PostFilter } from "./lists-repository.ts";
+import { listsOf, type PostLists, type Summary } from "./lists.ts";
 import type { PopularRankings } from "./popular.ts";
-import type { PostFilter, PostsRepository } from "./repository.ts";
-import type { CreatePost, ForReader, Post, PostSummary, UpdatePost } from "./schema.ts";
+import type { PostPlace, PostsRepository } from "./repository.ts";
+import type { CreatePost, ForReader, Post, UpdatePost } from "./schema.ts";
+import { FINAL_REVISION } from "./scripts.ts";
 
 type Deps = {
   repository: PostsRepository;
   cache: PostCache;
+  listCache: Pick<ListCache, "fence" | "hold">;
+  lists: PostLists;
   popular: PopularRankings;
   boards: BoardReferences;
   rooms: Pick<RoomPublisher, "publishToPost" | "deletePost">;
   jobs: JobPublisher;
-  cursors: CursorCodec;
   background: Background;
   effects: Effects;
   now: () => Date;
@@ -38,10 +45,14 @@ type Deps = {
 /** Idempotency keys live a little longer than the promised day. */
 const IDEMPOTENCY_HOURS = 48;
 
+/** A write whose effects are due. `post` is null when it is gone. */
+type Write = { id: number; place: PostPlace; revision: number; post: Post | null; dueAt: Date };
+
 export type PostsService = ReturnType<typeof createPostsService>;
 
 export function createPostsService(deps: Deps) {
-  const { repository, cache, popular, boards, rooms, jobs, cursors, background, effects, now } = deps;
+  const { repository, cache, listCache, lists, popular, boards, rooms, jobs, background, effects, now } =
+    deps;
 
   /** Redis away: the database answers, and the view does not count. */
   async function readCache(id: number, viewer: string | null): Promise<CachedRead | null> {
@@ -67,14 +78,19 @@ export function createPostsService(deps: Deps) {
     ]);
   }
 
-  /** The effects of a write: board's count, cache, room, the job that takes notifications back. Repeating them changes nothing. */
+  /**
+   * The effects of a write: board's count, caches, room, the job that takes notifications back. Repeating them changes nothing.
+   * @param hold keeps the lists that the post is in out of the cache since before it was written
+   */
   async function deliverEffects(
-    id: number,
-    revision: number,
-    post: Post | null,
-    dueAt: Date,
+    { id, place, revision, post, dueAt }: Write,
+    hold: Hold | null = null,
   ): Promise<Outcome> {
-    await Promise.all([cache.fence(id, revision), repository.count(id)]);
+    await Promise.all([
+      cache.fence(id, revision),
+      hold ? hold.release(revision) : listCache.fence(listsOf(place)),
+      repository.count(id),
+    ]);
     const delivery = await tellRoom(id, revision, post);
     if (delivery.status !== "done") return delivery;
     if (!post) {
@@ -86,24 +102,30 @@ export function createPostsService(deps: Deps) {
   }
 
   /** Takes what is cached away before the answer; the rest of the effects follow after it. */
-  async function announce(id: number, revision: number, post: Post | null, dueAt: Date): Promise<void> {
-    await cache.fence(id, revision).catch(ignoreOutage);
-    deliverLater(id, revision, post, dueAt);
+  async function announce(write: Write): Promise<void> {
+    const { id, revision, post, place } = write;
+    await Promise.all([
+      cache.fence(id, revision),
+      // An edit leaves a post where it is.
+      post ? undefined : listCache.fence(listsOf(place)),
+    ]).catch(ignoreOutage);
+    deliverLater(write);
   }
 
   /** The effects of a post that was left due, as it is now. */
-  async function makeUp(id: number, dueAt: Date): Promise<Outcome> {
+  async function makeUp({ id, place, dueAt }: Pick<Write, "id" | "place" | "dueAt">): Promise<Outcome> {
     const found = await repository.find(id);
-    return deliverEffects(id, found?.revision ?? FINAL_REVISION, found?.post ?? null, dueAt);
+    const { revision = FINAL_REVISION, post = null } = found ?? {};
+    return deliverEffects({ id, place, revision, post, dueAt });
   }
 
   /** Behind the answer; what has to be done again by then follows the post as it is then. */
-  function deliverLater(id: number, revision: number, post: Post | null, dueAt: Date): void {
+  function deliverLater(write: Write, hold: Hold | null = null): void {
     let first = true;
     effects("effects of a post", () => {
-      if (!first) return makeUp(id, dueAt);
+      if (!first) return makeUp(write);
       first = false;
-      return deliverEffects(id, revision, post, dueAt);
+      return deliverEffects(write, hold);
     });
   }
 
@@ -138,12 +160,14 @@ export function createPostsService(deps: Deps) {
     async read(actor: Actor | null, id: number, viewer: string | null): Promise<ForReader<Post>> {
       const [cached, likedByMe] = await Promise.all([
         readCache(id, viewer),
-        actor ? repository.isLikedBy(actor.id, id) : null,
+        // What the cache can serve is served while the database is away; whether it is liked is not known then.
+        actor ? nullWhileAway(repository.isLikedBy(actor.id, id)) : null,
       ]);
       if (cached?.hit) return { ...cached.post, likedByMe };
-      const { post, revision } = await find(id);
+      const { post, excerpt, revision } = await find(id);
       if (!cached) return { ...post, likedByMe };
-      background("fill post cache", () => cache.fill(post, revision, cached.ticket, viewer));
+      const stored = { ...post, excerpt };
+      background("fill post cache", () => cache.fill(cached.ticket, stored, revision, viewer));
       return { ...post, viewCount: post.viewCount + cached.unflushedViews, likedByMe };
     },
 
@@ -153,27 +177,40 @@ export function createPostsService(deps: Deps) {
     /** Takes the post out of the cache until its release. */
     hold: (id: number) => cache.hold(id),
 
-    /** Newest first. One statement. */
-    async list(
-      actor: Actor | null,
-      { limit, cursor, boardId, authorId }: PageRequest & PostFilter,
-    ): Promise<Page<ForReader<PostSummary>>> {
-      const list = `posts:board=${boardId ?? ""}:author=${authorId ?? ""}`;
-      const [before] = cursor === undefined ? [] : await cursors.decode(list, cursor);
-      const rows = await repository.list({ boardId, authorId }, limit + 1, before, actor?.id ?? null);
-      return toPage(rows, limit, (last) => cursors.encode(list, last.id));
-    },
+    /** Takes the lists that a user's new post on a board will be in out of the cache until the release. */
+    holdLists: (place: PostPlace) => listCache.hold(listsOf(place)),
 
-    /** Best first; there are no further pages. One Redis call, then one statement. */
+    /** Newest first: see `PostLists`. */
+    list: (actor: Actor | null, page: PageRequest & PostFilter): Promise<Page<Summary>> =>
+      lists.latest(actor?.id ?? null, page),
+
+    /** What a user wrote, newest first: see `PostLists`. @param findAuthor rejects when there is no such user */
+    listOfAuthor: (
+      actor: Actor | null,
+      authorId: number,
+      page: PageRequest,
+      findAuthor: () => Promise<unknown>,
+    ): Promise<Page<Summary>> => lists.latest(actor?.id ?? null, { ...page, authorId }, findAuthor),
+
+    /** Best first; there are no further pages: see `PopularRankings`. */
     async listPopular(
       actor: Actor | null,
       { limit, boardId }: { limit: number; boardId?: number | undefined },
-    ): Promise<Page<ForReader<PostSummary>>> {
+    ): Promise<Page<Summary>> {
       return { items: await popular.list(boardId ?? "all", limit, actor?.id ?? null), nextCursor: null };
     },
 
-    /** @throws AppError `validation_failed` when there is no such board. One statement, beside a Redis call. */
-    async create(actor: Actor, input: CreatePost, claim: IdempotencyClaim | null): Promise<ForReader<Post>> {
+    /**
+     * One statement, beside a Redis call.
+     * @param hold keeps the lists that the post will be in out of the cache since before the statement
+     * @throws AppError `validation_failed` when there is no such board
+     */
+    async create(
+      actor: Actor,
+      input: CreatePost,
+      claim: IdempotencyClaim | null,
+      hold: Hold | null,
+    ): Promise<ForReader<Post>> {
       const at = now();
       const [outcome, board] = await Promise.all([
         repository.insert({
@@ -188,6 +225,7 @@ export function createPostsService(deps: Deps) {
         }),
         boards.find(input.boardId),
       ]);
+      if (typeof outcome === "string" && hold) background("release lists", () => hold.release(0));
       if (outcome === "no_board") throw fieldError("boardId", "there is no such board");
       if (outcome === "duplicate") return this.replay(actor, claim);
       const post: Post = {
@@ -203,7 +241,8 @@ export function createPostsService(deps: Deps) {
         createdAt: at.toISOString(),
         updatedAt: at.toISOString(),
       };
-      deliverLater(outcome, 1, post, at);
+      const place = { boardId: input.boardId, authorId: actor.id };
+      deliverLater({ id: outcome, place, revision: 1, post, dueAt: at }, hold);
       return { ...post, likedByMe: false };
     },
 
@@ -234,7 +273,7 @@ export function createPostsService(deps: Deps) {
       };
       if (!(await repository.update(guard(actor, id, version), change, at)))
         throw await refusal(actor, id, version);
-      const [{ post: stored, revision }, likedByMe, cached] = await Promise.all([
+      const [{ post: stored, revision, authorId }, likedByMe, cached] = await Promise.all([
         find(id),
         repository.isLikedBy(actor.id, id),
         readCache(id, null),
@@ -243,21 +282,27 @@ export function createPostsService(deps: Deps) {
         ? cached.post.viewCount
         : stored.viewCount + (cached?.unflushedViews ?? 0);
       const post = { ...stored, viewCount };
-      await announce(id, revision, post, at);
+      await announce({ id, place: { boardId: post.board.id, authorId }, revision, post, dueAt: at });
       return { ...post, likedByMe };
     },
 
     /** @throws AppError `forbidden`, `not_found` or `version_mismatch` */
     async remove(actor: Actor, id: number, version: number | null): Promise<void> {
       const at = now();
-      if (!(await repository.remove(guard(actor, id, version), at))) throw await refusal(actor, id, version);
-      await announce(id, FINAL_REVISION, null, at);
+      const [removed, place] = await Promise.all([
+        repository.remove(guard(actor, id, version), at),
+        repository.findPlace(id),
+      ]);
+      if (!removed || !place) throw await refusal(actor, id, version);
+      await announce({ id, place, revision: FINAL_REVISION, post: null, dueAt: at });
     },
 
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
     async sweep(): Promise<number> {
       const overdue = await repository.listOverdue(overdueSince(now()), SWEEP_LIMIT);
-      return workOff(overdue, ({ id, dueAt }) => makeUp(id, dueAt));
+      return workOff(overdue, ({ id, boardId, authorId, dueAt }) =>
+        makeUp({ id, place: { boardId, authorId }, dueAt }),
+      );
     },
 
     /** Forgets idempotency keys past their time. @returns how many */

@@ -92,9 +92,8 @@ export const userRoutes = newRouter()
   .openapi(listUserPosts, async (c) => {
     const authorId = c.req.valid("param").id;
     const { services, actor } = c.var;
-    const [page] = await Promise.all([
-      services.posts.list(actor, { authorId, ...c.req.valid("query") }),
+    const page = await services.posts.listOfAuthor(actor, authorId, c.req.valid("query"), () =>
       services.users.find(authorId),
-    ]);
+    );
     return c.json({ items: page.items.map(toPostSummary), nextCursor: page.nextCursor }, 200);
   });

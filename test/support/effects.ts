@@ -12,7 +12,11 @@ import { createCommentsRepository } from "../../src/comments/repository.ts";
 import { createCommentsService } from "../../src/comments/service.ts";
 import { createLikesRepository } from "../../src/likes/repository.ts";
 import { createLikesService } from "../../src/likes/service.ts";
+import { createListCache } from "../../src/cache/lists.ts";
 import { createPostCache, type PostCache } from "../../src/posts/cache.ts";
+import { createPostListCache } from "../../src/posts/list-cache.ts";
+import { createPostListsRepository } from "../../src/posts/lists-repository.ts";
+import { createPostLists } from "../../src/posts/lists.ts";
 import { createPopularRankings } from "../../src/posts/popular.ts";
 import { createPostsRepository } from "../../src/posts/repository.ts";
 import { createPostsService } from "../../src/posts/service.ts";
@@ -38,6 +42,11 @@ export function servicesOf(postId: number, exchanged: Partial<RoomPublisher & Po
   const effects: Effects = background;
   const now = () => new Date();
   const cache = { ...createPostCache(redis), ...exchanged };
+  const [listCache, postListCache, listRows] = [
+    createListCache(redis),
+    createPostListCache(redis),
+    createPostListsRepository(db),
+  ];
   const cursors = createCursorCodec(["secret of a test"]);
   const [commentRows, likeRows, postRows] = [
     createCommentsRepository(db),
@@ -55,11 +64,12 @@ export function servicesOf(postId: number, exchanged: Partial<RoomPublisher & Po
         (await postRows.listOverdue(anytime, 10_000)).filter(({ id }) => id === postId),
     },
     cache,
-    popular: createPopularRankings({ redis, repository: postRows, background, now }),
+    listCache,
+    lists: createPostLists({ repository: listRows, cache: postListCache, cursors, background }),
+    popular: createPopularRankings({ cache: postListCache, repository: listRows, background, now }),
     boards: createBoardReferences(redis, createBoardsRepository(db), background),
     rooms: told,
     jobs,
-    cursors,
     background,
     effects,
     now,

@@ -60,11 +60,32 @@ export function holdPost() {
   return createMiddleware<AppEnv>(async function holdPost(c, next) {
     const { actor, services } = c.var;
     const id = Number(c.req.param("id"));
-    if (actor && Number.isSafeInteger(id) && id > 0) c.set("hold", services.posts.hold(id));
+    if (actor && isId(id)) c.set("hold", services.posts.hold(id));
     await next();
-    const { hold } = c.var;
-    if (hold && c.res.status >= 400) services.background("release post", () => hold.release(0));
+    releaseAfterRefusal(c);
   });
+}
+
+/** The same for lists that will have a signed-in user's new post, on the board that the body names. */
+export function holdLists() {
+  return createMiddleware<AppEnv>(async function holdLists(c, next) {
+    const { actor, services } = c.var;
+    if (actor) {
+      const boardId = await bodyField(c, "boardId");
+      if (isId(boardId)) c.set("hold", services.posts.holdLists({ boardId, authorId: actor.id }));
+    }
+    await next();
+    releaseAfterRefusal(c);
+  });
+}
+
+function isId(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) > 0;
+}
+
+function releaseAfterRefusal(c: Context<AppEnv>): void {
+  const { hold, services } = c.var;
+  if (hold && c.res.status >= 400) services.background("release what was held", () => hold.release(0));
 }
 
 /** Refuses anonymous requests and makes `c.var.actor` a user. */
@@ -92,12 +113,17 @@ export function admitSignIn() {
 
 /** The email address in a body that is not validated yet; empty when there is none. */
 async function namedAccount(c: Context<AppEnv>): Promise<string> {
+  const email = await bodyField(c, "email");
+  return typeof email === "string" ? normaliseEmail(email) : "";
+}
+
+/** A field of a body that is not validated yet. */
+async function bodyField(c: Context<AppEnv>, name: string): Promise<unknown> {
   try {
     const body: unknown = await c.req.json();
-    const email = typeof body === "object" && body !== null && "email" in body ? body.email : "";
-    return typeof email === "string" ? normaliseEmail(email) : "";
+    return typeof body === "object" && body !== null ? Reflect.get(body, name) : undefined;
   } catch {
-    return "";
+    return undefined;
   }
 }
 

@@ -1,0 +1,11 @@
+/**
+ * Waiting.
+ * @module
+ */
+
+/** Settles after `ms` milliseconds. */
+export function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
