@@ -181,7 +181,7 @@ export async function checked<Body>(method: string, path: string, response: Resp
       ...violationsOf(await openApiDocument(), { method, path: pathname, status, contentType, body }),
     );
   }
-  if (status === 200 && /^\/api\/rooms\/[^/]+\/events(\?|$)/.test(path)) {
+  if (method === "GET" && status === 200 && /^\/api\/rooms\/[^/]+\/events(\?|$)/.test(path)) {
     checkPolledFrames((body as { frames: unknown[] }).frames);
   }
   if (violations.length > 0) {
