@@ -45,7 +45,9 @@ const shared = {
   version: z.int().meta({ description: "Starts at 1, +1 for each edit" }),
   createdAt: instantSchema,
   updatedAt: instantSchema,
-  likedByMe: z.boolean().nullable().meta({ description: "`null` for anonymous readers" }),
+  likedByMe: z.boolean().nullable().meta({
+    description: "`null` for anonymous readers, and while it cannot be told because the database is away",
+  }),
 };
 
 export const postSchema = z.object({ ...shared, content: z.string() }).meta({ id: "Post" });

@@ -93,7 +93,7 @@ export type PostSummary = {
   version: number;
   createdAt: string;
   updatedAt: string;
-  /** `null` for anonymous readers */
+  /** `null` for anonymous readers, and while it cannot be told because the database is away */
   likedByMe: boolean | null;
   /** The beginning of the content, as one line */
   excerpt: string;
@@ -148,7 +148,7 @@ export type Post = {
   version: number;
   createdAt: string;
   updatedAt: string;
-  /** `null` for anonymous readers */
+  /** `null` for anonymous readers, and while it cannot be told because the database is away */
   likedByMe: boolean | null;
   content: string;
 };
