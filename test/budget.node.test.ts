@@ -179,6 +179,15 @@ const whoIs = (who: Reader) => (who === null ? "anonymous" : "signed in");
 const post = () => `/posts/${forum.postId}`;
 const commentPath = () => `/comments/${forum.commentId}`;
 
+/** The first page of a list, warm and cold; which of it a signed-in reader likes is one statement beside it. */
+function firstPage(what: string, who: Reader, path: () => string, coldStatements: number): Row[] {
+  const more = who === null ? 0 : 1;
+  return [
+    warm(`${what}, first page`, who, path, 1, more),
+    cold(`${what}, first page`, who, path, 2, coldStatements + more),
+  ];
+}
+
 /** The second page of a list. */
 function secondPage(what: string, who: Reader, path: () => string, statements: number): Row {
   let next = "";
@@ -237,6 +246,17 @@ const ROWS: Row[] = [
   warm("GET post", "reader", post, 1, 1),
   cold("GET post", null, post, 2, 1),
   cold("GET post", "reader", post, 2, 2),
+
+  ...READERS.flatMap((who) => [
+    ...firstPage("GET posts", who, () => "/posts", 1),
+    ...firstPage("GET posts of a board", who, () => `/posts?boardId=${forum.boardId}`, 1),
+    ...firstPage("GET popular", who, () => "/posts/popular", 1),
+    ...firstPage("GET popular of a board", who, () => `/posts/popular?boardId=${forum.boardId}`, 1),
+    // Cold, it is also looked up whether there is such a user.
+    ...firstPage("GET posts of a user", who, () => `/users/${forum.author.id}/posts`, 2),
+  ]),
+  warm("GET boards", null, () => "/boards", 1, 0),
+  cold("GET boards", null, () => "/boards", 2, 1),
 
   ...READERS.flatMap((who) => [
     secondPage("GET posts", who, () => "/posts?limit=5", 2),
