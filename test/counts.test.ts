@@ -99,7 +99,7 @@ describe("a count that has drifted", () => {
     await db.update(boards).set({ postCount: 12 }).where(eq(boards.id, boardId));
     await vi.waitUntil(async () => {
       await readPost(id);
-      return (await redis.run<string | null>((pipe) => pipe.hget(keys.post(id), "j"))) !== null;
+      return (await redis.run<string | null>((pipe) => pipe.hget(keys.post(id), "c"))) !== null;
     });
     const before = await postRow(id);
 
