@@ -34,6 +34,8 @@ export const keys = {
   listHolds: (name: ListName) => `${PREFIX}:list:${name}:holds`,
   /** Hash: ids of the popular posts, best first. `scope` is a board's id or `all`. */
   popular: (scope: number | "all") => `${PREFIX}:ranking:${scope}`,
+  /** Nobody holds a ranking: what it shows of a post is the post's own state. */
+  popularHolds: (scope: number | "all") => `${PREFIX}:ranking:${scope}:holds`,
   /** Present while somebody computes a ranking. */
   popularLock: (scope: number | "all") => `${PREFIX}:ranking:${scope}:lock`,
   /** Sorted set: rankings by the time they were last asked for. */

@@ -2,6 +2,7 @@
  * Work that depends on somebody else's server, done again until it succeeds.
  * @module
  */
+import { delay } from "./delay.ts";
 
 /** `unavailable`: somebody could not be reached; the same again later may succeed. */
 export type Outcome = { status: "done" } | { status: "unavailable" };
@@ -29,7 +30,7 @@ export async function persist(work: () => Promise<Outcome>, giveUpAt: number): P
       if (outcome.status === "rejected") throw outcome.reason;
       return outcome.value;
     }
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    await delay(pause);
   }
 }
 

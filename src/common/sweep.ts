@@ -2,6 +2,7 @@
  * Sweeps: they find effects that stayed due, because a Worker died or somebody was away for long, and make up for them.
  * @module
  */
+import { delay } from "./delay.ts";
 import type { Outcome } from "./retry.ts";
 
 /**
@@ -52,7 +53,7 @@ export async function repeat(run: () => Promise<void>, everyMs: number, spanMs: 
   const startedAt = Date.now();
   for (let due = 0; due < spanMs; due += everyMs) {
     const waitMs = startedAt + due - Date.now();
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    if (waitMs > 0) await delay(waitMs);
     await run();
   }
 }

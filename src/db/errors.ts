@@ -4,6 +4,7 @@
  * @module
  */
 import { DatabaseError } from "@planetscale/database";
+import { delay } from "../common/delay.ts";
 
 const CAUSE_DEPTH_MAX = 5;
 
@@ -75,7 +76,7 @@ export async function retryOnDeadlock<T>(statement: () => Promise<T>): Promise<T
       return await statement();
     } catch (error) {
       if (attempt >= DEADLOCK_TRIES || !isDeadlock(error)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * DEADLOCK_PAUSE_MS * attempt));
+      await delay(Math.random() * DEADLOCK_PAUSE_MS * attempt);
     }
   }
 }

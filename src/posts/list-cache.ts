@@ -102,8 +102,7 @@ export function createPostListCache(redis: RedisClient): PostListCache {
   }
 
   const listKeys = (list: ListName) => [keys.list(list), keys.listHolds(list)];
-  // Nobody holds a ranking: what it shows of a post is the post's own state.
-  const rankingKeys = (scope: RankingScope) => [keys.popular(scope), `${keys.popular(scope)}:holds`];
+  const rankingKeys = (scope: RankingScope) => [keys.popular(scope), keys.popularHolds(scope)];
 
   return {
     read: (list, count) => read(listKeys(list), [count]),

@@ -2,7 +2,7 @@
  * Names of rooms and the objects behind them: the one place that makes a stub.
  * @module
  */
-
+import { delay } from "../common/delay.ts";
 import type { PollAnswer, PollRequest } from "./poll.ts";
 
 /** A room by what it belongs to. */
@@ -60,7 +60,7 @@ export async function callRoom<T>(call: () => Promise<T>): Promise<T> {
       return await call();
     } catch (error) {
       if (attempt === ATTEMPTS || !mayRetry(error)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * RETRY_BASE_MS * attempt));
+      await delay(Math.random() * RETRY_BASE_MS * attempt);
     }
   }
 }

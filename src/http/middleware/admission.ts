@@ -54,7 +54,7 @@ export function admitRead() {
 
 /**
  * Takes the post `{id}` out of the cache before a signed-in user writes to it, in the pipeline that admits the write.
- * Whoever handles the request releases it; after a refusal it is released here.
+ * Whoever handles the request releases it; after a refusal it is released here, after a failure it runs out.
  */
 export function holdPost() {
   return createMiddleware<AppEnv>(async function holdPost(c, next) {
@@ -83,9 +83,15 @@ function isId(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) > 0;
 }
 
+/**
+ * Nothing was written, so what is cached is still true. After a failure that is not known: the statement may have happened and
+ * its answer be lost. Then the hold runs out by itself, and what was cached before is not trusted again.
+ */
 function releaseAfterRefusal(c: Context<AppEnv>): void {
   const { hold, services } = c.var;
-  if (hold && c.res.status >= 400) services.background("release what was held", () => hold.release(0));
+  const { status } = c.res;
+  if (hold && status >= 400 && status < 500)
+    services.background("release what was held", () => hold.release(0));
 }
 
 /** Refuses anonymous requests and makes `c.var.actor` a user. */
