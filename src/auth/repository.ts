@@ -177,27 +177,31 @@ export function createAuthRepository(db: Db) {
 
     /** Ends one session of a user. @returns false when there is no such live session */
     async revokeSession(userId: number, sessionId: number, now: Date): Promise<boolean> {
-      const result = await db
-        .update(sessions)
-        .set({ revokedAt: now, effectsDueAt: now })
-        .where(
-          and(
-            eq(sessions.id, sessionId),
-            eq(sessions.userId, userId),
-            isNull(sessions.revokedAt),
-            gt(sessions.expiresAt, now),
-            sql`${sessions.epoch} = (select ${users.sessionEpoch} from ${users} where ${users.id} = ${userId})`,
+      const result = await retryOnDeadlock(async () =>
+        db
+          .update(sessions)
+          .set({ revokedAt: now, effectsDueAt: now })
+          .where(
+            and(
+              eq(sessions.id, sessionId),
+              eq(sessions.userId, userId),
+              isNull(sessions.revokedAt),
+              gt(sessions.expiresAt, now),
+              sql`${sessions.epoch} = (select ${users.sessionEpoch} from ${users} where ${users.id} = ${userId})`,
+            ),
           ),
-        );
+      );
       return result.rowsAffected > 0;
     },
 
     /** Ends all sessions of a user. @returns the new epoch */
     async revokeAll(userId: number, now: Date): Promise<number> {
-      const result = await db
-        .update(users)
-        .set({ sessionEpoch: sql`last_insert_id(${users.sessionEpoch} + 1)`, effectsDueAt: now })
-        .where(eq(users.id, userId));
+      const result = await retryOnDeadlock(async () =>
+        db
+          .update(users)
+          .set({ sessionEpoch: sql`last_insert_id(${users.sessionEpoch} + 1)`, effectsDueAt: now })
+          .where(eq(users.id, userId)),
+      );
       return Number(result.insertId);
     },
 
@@ -213,12 +217,14 @@ export function createAuthRepository(db: Db) {
       epoch: number;
       now: Date;
     }): Promise<boolean> {
-      const result = await db.execute(sql`
+      const result = await retryOnDeadlock(async () =>
+        db.execute(sql`
         update ${users} join ${sessions} on ${sessions.userId} = ${users.id} and ${sessions.id} = ${input.sessionId}
         set ${users.passwordHash} = ${input.nextHash}, ${users.sessionEpoch} = ${input.epoch + 1}, ${sessions.epoch} = ${input.epoch + 1},
           ${users.effectsDueAt} = ${sqlTime(input.now)}
         where ${users.id} = ${input.userId} and ${users.passwordHash} = ${input.currentHash}
-          and ${users.sessionEpoch} = ${input.epoch} and ${sessions.epoch} = ${input.epoch} and ${sessions.revokedAt} is null`);
+          and ${users.sessionEpoch} = ${input.epoch} and ${sessions.epoch} = ${input.epoch} and ${sessions.revokedAt} is null`),
+      );
       return result.rowsAffected > 0;
     },
 

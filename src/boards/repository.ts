@@ -4,7 +4,7 @@
  */
 import { and, asc, eq, gt, gte, lt, or, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { isDuplicateKey } from "../db/errors.ts";
+import { isDuplicateKey, retryOnDeadlock } from "../db/errors.ts";
 import { boards } from "../db/schema/boards.ts";
 import { posts } from "../db/schema/posts.ts";
 
@@ -71,7 +71,9 @@ export function createBoardsRepository(db: Db) {
       change: { name?: string; slug?: string; description?: string; position?: number; effectsDueAt: Date },
     ): Promise<"updated" | "taken" | "missing"> {
       try {
-        const result = await db.update(boards).set(change).where(eq(boards.id, id));
+        const result = await retryOnDeadlock(async () =>
+          db.update(boards).set(change).where(eq(boards.id, id)),
+        );
         return result.rowsAffected > 0 ? "updated" : "missing";
       } catch (error) {
         if (isDuplicateKey(error)) return "taken";
@@ -98,9 +100,11 @@ export function createBoardsRepository(db: Db) {
 
     /** Deletes a board that has no posts. @returns false when there is none such */
     async deleteEmpty(id: number): Promise<boolean> {
-      const result = await db.execute(sql`
+      const result = await retryOnDeadlock(() =>
+        db.execute(sql`
         delete from ${boards} where ${boards.id} = ${id}
-          and not exists (select 1 from ${posts} force index (posts_board) where ${posts.boardId} = ${id} and ${posts.deletedAt} is null)`);
+          and not exists (select 1 from ${posts} force index (posts_board) where ${posts.boardId} = ${id} and ${posts.deletedAt} is null)`),
+      );
       return result.rowsAffected > 0;
     },
   };

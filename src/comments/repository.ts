@@ -205,16 +205,18 @@ export function createCommentsRepository(db: Db) {
 
     /** @returns false when the guard does not fit */
     async update(guard: ChangeGuard, content: string, now: Date): Promise<boolean> {
-      const result = await db
-        .update(comments)
-        .set({
-          content,
-          version: sql`${comments.version} + 1`,
-          revision: sql`${comments.revision} + 1`,
-          updatedAt: now,
-          effectsDueAt: now,
-        })
-        .where(guarded(guard));
+      const result = await retryOnDeadlock(async () =>
+        db
+          .update(comments)
+          .set({
+            content,
+            version: sql`${comments.version} + 1`,
+            revision: sql`${comments.revision} + 1`,
+            updatedAt: now,
+            effectsDueAt: now,
+          })
+          .where(guarded(guard)),
+      );
       return result.rowsAffected > 0;
     },
 

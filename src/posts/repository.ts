@@ -134,16 +134,18 @@ export function createPostsRepository(db: Db) {
       change: { title?: string; content?: string; excerpt?: string },
       now: Date,
     ): Promise<boolean> {
-      const result = await db
-        .update(posts)
-        .set({
-          ...change,
-          version: sql`${posts.version} + 1`,
-          revision: sql`${posts.revision} + 1`,
-          updatedAt: now,
-          effectsDueAt: now,
-        })
-        .where(guarded(guard));
+      const result = await retryOnDeadlock(async () =>
+        db
+          .update(posts)
+          .set({
+            ...change,
+            version: sql`${posts.version} + 1`,
+            revision: sql`${posts.revision} + 1`,
+            updatedAt: now,
+            effectsDueAt: now,
+          })
+          .where(guarded(guard)),
+      );
       return result.rowsAffected > 0;
     },
 

@@ -4,7 +4,7 @@
  */
 import { and, eq, isNull, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { isDuplicateKey } from "../db/errors.ts";
+import { isDuplicateKey, retryOnDeadlock } from "../db/errors.ts";
 import { users } from "../db/schema/users.ts";
 
 const notErased = isNull(users.erasedAt);
@@ -35,10 +35,12 @@ export function createUsersRepository(db: Db) {
       change: { username?: string; usernameKey?: string; email?: string; effectsDueAt?: Date },
     ): Promise<"updated" | "taken" | "missing"> {
       try {
-        const result = await db
-          .update(users)
-          .set(change)
-          .where(and(eq(users.id, id), notErased));
+        const result = await retryOnDeadlock(async () =>
+          db
+            .update(users)
+            .set(change)
+            .where(and(eq(users.id, id), notErased)),
+        );
         return result.rowsAffected > 0 ? "updated" : "missing";
       } catch (error) {
         if (isDuplicateKey(error)) return "taken";
@@ -48,19 +50,21 @@ export function createUsersRepository(db: Db) {
 
     /** Takes everything personal out of the row and ends all sessions. @returns the new session epoch */
     async erase(id: number, now: Date): Promise<number> {
-      const result = await db
-        .update(users)
-        .set({
-          email: null,
-          username: null,
-          usernameKey: null,
-          passwordHash: null,
-          role: "user",
-          erasedAt: now,
-          effectsDueAt: now,
-          sessionEpoch: sql`last_insert_id(${users.sessionEpoch} + 1)`,
-        })
-        .where(and(eq(users.id, id), notErased));
+      const result = await retryOnDeadlock(async () =>
+        db
+          .update(users)
+          .set({
+            email: null,
+            username: null,
+            usernameKey: null,
+            passwordHash: null,
+            role: "user",
+            erasedAt: now,
+            effectsDueAt: now,
+            sessionEpoch: sql`last_insert_id(${users.sessionEpoch} + 1)`,
+          })
+          .where(and(eq(users.id, id), notErased)),
+      );
       return Number(result.insertId);
     },
   };
