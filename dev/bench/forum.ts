@@ -86,6 +86,11 @@ export async function openForum(
     id: number;
     username: string;
   }[];
+  // While Redis is away the database is asked whether a session is good: those of `signedIn` are.
+  await queryMysql(
+    cloud.mysql,
+    "insert into sessions (id, user_id, epoch, device_label, created_at, last_used_at, expires_at) select id, id, 1, 'Bench', now(3), now(3), now(3) + interval 1 day from users",
+  );
   const names = new Map(users.map(({ id, username }) => [id, username]));
   const [board] = (await queryMysql(cloud.mysql, "select id from boards order by id limit 1")) as {
     id: number;
