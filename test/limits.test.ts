@@ -10,7 +10,9 @@ import {
   signedIn,
   withToken,
 } from "./support/client.ts";
+import { sha256Hex } from "../src/common/crypto.ts";
 import { board, newAccount, post, registerUser, unique } from "./support/factories.ts";
+import { roundTrips, watchUpstreams } from "./support/upstreams.ts";
 
 /** 6 reads, 1 write, 1 sign-in, 1 sign-up and 1 refresh in a window. */
 const STRICT = { RATE_LIMIT_SCALE: "0.01" };
@@ -218,6 +220,37 @@ describe("signing in", () => {
     const email = { email: `${unique("new-")}@example.com`, currentPassword: "wrong password" };
     const answer = await exhaust(() => client.patch("/api/users/me", email));
     expect(answer.refusal.status).toBe(429);
+  });
+});
+
+describe("what Redis is told of whom it counts", () => {
+  const LIMITED = { RATE_LIMIT_SCALE: "1" };
+
+  it.for([
+    ["203.0.113.77", "203.0.113"],
+    ["2001:db8:a:b::77", "2001:db8"],
+  ] as const)("is no address: %s", async ([address, network], { expect }) => {
+    const { during } = watchUpstreams();
+    const client = anonymous({ address, settings: LIMITED });
+    const { calls } = await during(() => client.get("/api/nothing"));
+    expect(roundTrips(calls)).toBe(1);
+    const [call] = calls;
+    expect(call?.text).toMatch(/"lf:1:limit:read:network:[\w-]{22}:\d+"/);
+    expect(call?.text).not.toContain(network);
+  });
+
+  it("is no email address, nor a hash of it that anybody could make", async ({ expect }) => {
+    const { during } = watchUpstreams();
+    const { email, password } = newAccount();
+    const address = "203.0.113.78";
+    const client = anonymous({ address, settings: LIMITED });
+    const { calls } = await during(() => client.post("/api/auth/login", { email, password }));
+    const told = calls.filter(({ upstream }) => upstream === "redis").map(({ text }) => text);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatch(/"lf:1:limit:sign-in-account:account:[\w-]{22}:\d+"/);
+    for (const secret of [email, (await sha256Hex(email)).slice(0, 16), address]) {
+      expect(told[0]).not.toContain(secret);
+    }
   });
 });
 

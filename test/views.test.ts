@@ -150,7 +150,7 @@ describe("a view", () => {
     await counted(id, 1);
     const names = await redis.run<string[]>((pipe) => pipe.keys(`lf:1:viewed:${id}:*`));
     expect(names).toHaveLength(1);
-    expect(names[0]).toMatch(/:[0-9a-f]{32}$/);
+    expect(names[0]).toMatch(/:[\w-]{22}$/);
   });
 });
 

@@ -22,6 +22,16 @@ export async function hmacBase64Url(secret: string, text: string): Promise<strin
   return base64Url(new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(text))));
 }
 
+/**
+ * What stands for somebody in a key where they must not be named: the same for the same traits throughout a day (UTC).
+ * Without the secret nobody can be found in it, nor followed from one day to the next. 22 characters of base64url.
+ */
+export async function dailyPseudonym(secret: string, now: Date, traits: readonly string[]): Promise<string> {
+  const day = now.toISOString().slice(0, 10);
+  const mac = await hmacBase64Url(secret, `pseudonym:${JSON.stringify([day, ...traits])}`);
+  return mac.slice(0, 22);
+}
+
 /** base64url without padding (RFC 4648 section 5). */
 export function base64Url(bytes: Uint8Array): string {
   return bytes.toBase64({ alphabet: "base64url", omitPadding: true });

@@ -3,7 +3,7 @@
  * @module
  */
 import { inArray, lt, sql } from "drizzle-orm";
-import { sha256Hex } from "../common/crypto.ts";
+import { dailyPseudonym } from "../common/crypto.ts";
 import type { Db } from "../db/client.ts";
 import { retryOnDeadlock } from "../db/errors.ts";
 import { posts, viewBatches } from "../db/schema/posts.ts";
@@ -18,14 +18,13 @@ const CRAWLER =
 export type ViewerTraits = { userId: number | null; network: string; userAgent: string | undefined };
 
 /**
- * The viewer under which a view counts, or null when it does not count. An anonymous viewer is a hash of network and
- * agent under a secret and the day, so that nobody can be found in it, nor followed over days.
+ * The viewer under which a view counts, or null when it does not count. An anonymous viewer is a pseudonym of network and
+ * agent for the day.
  */
 export async function viewerKey(traits: ViewerTraits, secret: string, now: Date): Promise<string | null> {
   if (traits.userAgent !== undefined && CRAWLER.test(traits.userAgent)) return null;
   if (traits.userId !== null) return `u${traits.userId}`;
-  const day = now.toISOString().slice(0, 10);
-  return (await sha256Hex([day, secret, traits.network, traits.userAgent ?? ""].join("\n"))).slice(0, 32);
+  return dailyPseudonym(secret, now, ["viewer", traits.network, traits.userAgent ?? ""]);
 }
 
 /** Posts per statement of a flush. */

@@ -6,7 +6,7 @@
 import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 import type { LimitResult, PolicyName } from "../../cache/limiter.ts";
-import { sha256Hex } from "../../common/crypto.ts";
+import { dailyPseudonym } from "../../common/crypto.ts";
 import { AppError } from "../../common/errors.ts";
 import { normaliseEmail } from "../../common/text.ts";
 import type { AppEnv, SignedInEnv } from "../app-env.ts";
@@ -23,7 +23,7 @@ export function admitSession(policy: PolicyName) {
 /** Counts a write, and refuses it before anything else happens. */
 export function admitWrite(policy: PolicyName = "write") {
   return createMiddleware<AppEnv>(async function admitWrite(c, next) {
-    const admission = admit(c, policy);
+    const admission = admit(c, policy, await whoAsks(c));
     c.var.services.redis.flush();
     await admission;
     // In the same pipeline, but for the one time that Redis does not know its script.
@@ -36,7 +36,7 @@ export function admitWrite(policy: PolicyName = "write") {
 /** Counts a read beside the work for it. */
 export function admitRead() {
   return createMiddleware<AppEnv>(async function admitRead(c, next) {
-    const admission = admit(c, "read");
+    const admission = admit(c, "read", await whoAsks(c));
     c.set("admission", admission);
     // Handled below; without this a refusal during `next()` would count as unhandled.
     admission.catch(() => undefined);
@@ -105,10 +105,13 @@ export const requireUser = createMiddleware<SignedInEnv>(async function requireU
 export function admitSignIn() {
   return createMiddleware<AppEnv>(async function admitSignIn(c, next) {
     const { limiter, redis } = c.var.services;
-    const account = (await sha256Hex(await namedAccount(c))).slice(0, 32);
+    const [network, account] = await Promise.all([
+      pseudonym(c, "network", clientNetwork(c)),
+      pseudonym(c, "account", await namedAccount(c)),
+    ]);
     const checks = Promise.all([
-      limiter.check("sign-in", `address:${clientNetwork(c)}`),
-      limiter.check("sign-in-account", `account:${account}`),
+      limiter.check("sign-in", network),
+      limiter.check("sign-in-account", account),
     ]);
     redis.flush();
     for (const limit of await checks) applyLimit(c, limit);
@@ -133,10 +136,22 @@ async function bodyField(c: Context<AppEnv>, name: string): Promise<unknown> {
   }
 }
 
-async function admit(c: Context<AppEnv>, policy: PolicyName): Promise<void> {
+/** Who is counted: a user, else a network. For a user no more than a turn of the microtasks, so that a hold shares the pipeline. */
+async function whoAsks(c: Context<AppEnv>): Promise<string> {
+  const { actor } = c.var;
+  return actor ? `user:${actor.id}` : pseudonym(c, "network", clientNetwork(c));
+}
+
+/** An address or account as Redis may know it. Counts begin anew at midnight (UTC), with the day's pseudonyms. */
+async function pseudonym(c: Context<AppEnv>, kind: "network" | "account", value: string): Promise<string> {
+  const secret = c.var.config.JWT_KEYS[0]?.secret ?? "";
+  return `${kind}:${await dailyPseudonym(secret, new Date(), [kind, value])}`;
+}
+
+async function admit(c: Context<AppEnv>, policy: PolicyName, identifier: string): Promise<void> {
   const { services, actor } = c.var;
   const [limit] = await Promise.all([
-    services.limiter.check(policy, actor ? `user:${actor.id}` : `address:${clientNetwork(c)}`),
+    services.limiter.check(policy, identifier),
     actor ? services.auth.refreshActor(actor) : undefined,
   ]);
   applyLimit(c, limit);
