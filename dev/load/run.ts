@@ -1,0 +1,139 @@
+/**
+ * One run: traffic and followers side by side, then quiet, then what everybody was told against what REST shows.
+ * @module
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { createMeter } from "../../src/common/meter.ts";
+import { createDb } from "../../src/db/client.ts";
+import { createRandom } from "../seed/random.ts";
+import { createApi } from "./api.ts";
+import { type Follower, startFollower } from "./follower.ts";
+import { createRoomRecord, type RoomRecord } from "./room-record.ts";
+import { sendTraffic, type Tally } from "./traffic.ts";
+import { tableDifferences } from "./truth.ts";
+import { createWorld } from "./world.ts";
+
+export type LoadOptions = {
+  /** Of the Worker. */
+  url: string;
+  /** Of the gateway to its database. */
+  databaseUrl: string;
+  /** Where posts are written. */
+  boardId: number;
+  seconds: number;
+  sockets: number;
+  /** Requests at once. */
+  lanes: number;
+  people: number;
+  posts: number;
+  seed: number;
+  signal: AbortSignal;
+  log: (line: string) => void;
+};
+
+export type LoadReport = {
+  seconds: number;
+  /** From the last answer to the moment when rooms, REST and tables say the same. */
+  quietSeconds: number;
+  tally: Tally;
+  /** Connections, and events over all of them. */
+  visits: number;
+  events: number;
+  /** Everything that should not have been; empty: the run passed. */
+  faults: string[];
+};
+
+/** One of five sockets is in somebody's own room. */
+const OWN_ROOM_SHARE = 5;
+/** Effects that were interrupted are made up for within a minute. */
+const QUIET_WITHIN_MS = 90_000;
+const LOOK_AGAIN_MS = 1_000;
+/** Sockets open at this pace, so that they do not all come at once. */
+const OPENING_MS = 5;
+
+/** @throws when the forum cannot be made; everything later is a fault in the report */
+export async function runLoad(options: LoadOptions): Promise<LoadReport> {
+  const { url, seconds, sockets, lanes, seed, signal, log } = options;
+  const random = createRandom(seed);
+  const api = createApi(url, lanes);
+  const db = createDb(options.databaseUrl, createMeter());
+  const world = await createWorld(api, options);
+  log(`${world.people.length} people, ${world.postIds.length} posts`);
+
+  const faults: string[] = [];
+  const fault = (what: string): void => {
+    if (faults.length < 1_000) faults.push(what);
+  };
+  const records = [
+    ...world.postIds.map((id) => `post:${id}`),
+    ...world.people.slice(0, Math.ceil(sockets / OWN_ROOM_SHARE)).map(({ id }) => `user:${id}`),
+  ].map((name) => {
+    const own = world.people.find(({ id }) => name === `user:${id}`);
+    return { record: createRoomRecord(name, own ?? random.pick(world.people)), own };
+  });
+  const [inPosts, inOwn] = [
+    records.filter(({ own }) => own === undefined),
+    records.filter(({ own }) => own !== undefined),
+  ];
+  const followers: { follower: Follower; record: RoomRecord }[] = [];
+  for (let count = 0; count < sockets; count += 1) {
+    // The rooms of a kind in turn, so that each has somebody who hears everything.
+    const before = Math.floor(count / OWN_ROOM_SHARE);
+    const room =
+      count % OWN_ROOM_SHARE === 0
+        ? inOwn[before % inOwn.length]
+        : inPosts[(count - before - 1) % inPosts.length];
+    if (!room) continue;
+    const person = room.own ?? random.pick(world.people);
+    followers.push({
+      record: room.record,
+      follower: startFollower({ url, record: room.record, person, random, fault }),
+    });
+    await sleep(OPENING_MS);
+  }
+  await Promise.all(followers.map(({ follower }) => follower.arrived));
+  log(`${followers.length} sockets, ${lanes} requests at once, for ${seconds} s`);
+
+  const startedAt = performance.now();
+  const tally = await sendTraffic(
+    { api, world, random, lanes },
+    AbortSignal.any([signal, AbortSignal.timeout(seconds * 1_000)]),
+    fault,
+  );
+  const answeredAt = performance.now();
+  signal.throwIfAborted();
+
+  log("quiet: everybody stays, and is to know what REST and the tables say");
+  await Promise.all(followers.map(({ follower }) => follower.settle()));
+  for (const difference of await settledDifferences()) fault(difference);
+  const report = {
+    seconds: (answeredAt - startedAt) / 1_000,
+    quietSeconds: (performance.now() - answeredAt) / 1_000,
+    tally,
+    visits: followers.reduce((sum, { follower }) => sum + follower.visits(), 0),
+    events: followers.reduce((sum, { follower }) => sum + follower.events(), 0),
+    faults,
+  };
+  for (const { follower } of followers) follower.close();
+  api.close();
+  return report;
+
+  /** What is still wrong when it has been right, or for as long as anything may take. */
+  async function settledDifferences(): Promise<string[]> {
+    const giveUpAt = performance.now() + QUIET_WITHIN_MS;
+    for (;;) {
+      const checks = [...records.map(({ record }) => record.differences(api)), tableDifferences(db, world)];
+      const wrong = (await Promise.allSettled(checks)).flatMap((check) =>
+        check.status === "fulfilled" ? check.value : [String(check.reason)],
+      );
+      for (const { follower, record } of followers) {
+        if (follower.seq() !== record.last()) {
+          wrong.push(`${record.name}: somebody is at ${follower.seq()} of ${record.last()}`);
+        }
+      }
+      if (wrong.length === 0 || performance.now() > giveUpAt) return wrong;
+      signal.throwIfAborted();
+      await sleep(LOOK_AGAIN_MS);
+    }
+  }
+}
