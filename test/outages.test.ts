@@ -2,7 +2,7 @@
 import { createExecutionContext, createScheduledController, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { and, eq, isNotNull } from "drizzle-orm";
-import { describe, it } from "vitest";
+import { describe, it, onTestFinished, vi } from "vitest";
 import { boards } from "../src/db/schema/boards.ts";
 import { sessions, users } from "../src/db/schema/users.ts";
 import worker from "../src/index.ts";
@@ -192,6 +192,57 @@ describe("without Redis", () => {
     await runEveryMinute();
     const { body } = await reader.get<Post>(`/api/posts/${id}`);
     expect([body.author?.username, body.board.name]).toEqual([username, name]);
+  });
+});
+
+describe("with a Redis that is full, and answers what needs no memory", () => {
+  /** What Redis says at its `maxmemory` where it may evict nothing. */
+  const OOM = "OOM command not allowed when used memory > 'maxmemory'.";
+  const FULL_REDIS = { UPSTASH_REDIS_REST_URL: "http://full.redis.example" };
+
+  /** Reads go on, nothing is found, and what writes is refused. */
+  function answerAsFull(): void {
+    const realFetch = globalThis.fetch;
+    const spy = vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+      const { origin } = new URL(input instanceof Request ? input.url : input);
+      const { body } = init ?? {};
+      if (origin !== FULL_REDIS.UPSTASH_REDIS_REST_URL || typeof body !== "string")
+        return realFetch(input, init);
+      const commands = JSON.parse(body) as string[][];
+      const reads = { EXISTS: 0, HMGET: [null, null, null, null], PING: "PONG" };
+      return Response.json(
+        commands.map(([name = ""]) =>
+          name in reads ? { result: reads[name as keyof typeof reads] } : { error: OOM },
+        ),
+      );
+    });
+    onTestFinished(() => {
+      spy.mockRestore();
+    });
+  }
+
+  it("all is served as without Redis, and /health says so", async ({ expect }) => {
+    answerAsFull();
+    const author = await registerUser();
+    const written = await post(author);
+    const client = signedIn(author.session, without(FULL_REDIS));
+    for (const path of [`/api/posts/${written.id}`, "/api/posts/popular", "/api/boards", "/api/users/me"]) {
+      expect([path, (await client.get(path)).status]).toEqual([path, 200]);
+    }
+    const input = { content: "c" };
+    expect((await client.post(`/api/posts/${written.id}/comments`, input)).status).toBe(201);
+    const { email, password } = author;
+    expect((await client.post("/api/auth/login", { email, password })).status).toBe(200);
+    const health = await client.get("/api/health");
+    expect([health.status, health.body]).toMatchObject([200, { checks: { redis: "down" } }]);
+  });
+
+  it("a session that ends is refused, although Redis does not know of its end", async ({ expect }) => {
+    answerAsFull();
+    const account = await registerUser();
+    const client = signedIn(account.session, without(FULL_REDIS));
+    bodyOf(await client.post<string>("/api/auth/logout"), 204);
+    expect((await client.get("/api/users/me")).status).toBe(401);
   });
 });
 

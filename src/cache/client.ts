@@ -9,7 +9,7 @@ import type { Meter } from "../common/meter.ts";
 type Pipeline = ReturnType<Redis["pipeline"]>;
 type Waiting = { resolve: (result: unknown) => void; reject: (error: Error) => void };
 
-/** Redis could not be reached or did not answer in time. */
+/** Redis could not be reached, did not answer in time, or is in no state to do its work. */
 export class RedisUnavailableError extends Error {
   override readonly name = "RedisUnavailableError";
 }
@@ -41,6 +41,14 @@ export type Script = { text: string; sha1?: string };
 
 /** How long an isolate leaves Redis alone after a failure, so that an outage costs its time-out once, not per request. */
 const BREAKER_OPEN_MS = 2_000;
+
+/**
+ * Errors that are about Redis's own state and not about the command: it is full (evicting nothing), read-only, starting,
+ * over a limit of its plan, or wants other credentials. Such a Redis may still read what others cannot write, so it is
+ * taken for away as a whole: no answer is made of what it still says.
+ */
+const OUT_OF_ORDER =
+  /^(?:OOM|READONLY|LOADING|MISCONF|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY|NOAUTH|WRONGPASS|NOPERM)\b|(?:limit|quota) exceeded/;
 
 /** Longest wait for a call when nobody waits for an answer. */
 const RELAXED_TIMEOUT_MS = 3_000;
@@ -93,10 +101,15 @@ export function createRedis(
     try {
       if (heedsBreaker && (deadUntil.get(url) ?? 0) > Date.now())
         throw new Error("Redis failed a moment ago");
-      const results = await meter.measure("redis", () => batch.exec({ keepErrors: true }));
+      const results = await meter.measure(
+        "redis",
+        () => batch.exec({ keepErrors: true }) as Promise<{ result: unknown; error?: string }[]>,
+      );
+      const outOfOrder = results.find(({ error }) => error !== undefined && OUT_OF_ORDER.test(error));
+      if (outOfOrder) throw new Error(outOfOrder.error);
       if (heedsBreaker) deadUntil.delete(url);
       for (const [index, waiter] of waiters.entries()) {
-        const result = results[index] as { result: unknown; error?: string } | undefined;
+        const result = results[index];
         if (result?.error !== undefined) waiter.reject(new Error(result.error));
         else waiter.resolve(result?.result);
       }
