@@ -13,19 +13,19 @@ export const APT_TIMEOUT_MS = 300_000;
 /**
  * Installs the first package of each list that the system has, as root or with password-less sudo.
  * @param note told with the names of what is installed
- * @returns whether something may have been installed
+ * @returns `no-way`: nothing was tried, since it may not be asked for or apt has no such package
  */
 export async function aptInstall(
   machine: Machine,
   wanted: readonly (readonly AptPackage[])[],
   note: string,
-): Promise<boolean> {
+): Promise<"installed" | "failed" | "no-way"> {
   // No question is asked, no running service restarted, and another apt-get is waited for.
   const quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "apt-get", "-qq"];
   const [command = "", ...first] = machine.isRoot ? quietly : ["sudo", "-n", ...quietly];
   const apt = (...args: string[]) =>
     machine.run(command, [...first, "-o", "DPkg::Lock::Timeout=120", ...args], { timeoutMs: APT_TIMEOUT_MS });
-  if (!machine.isRoot && !(await machine.run("sudo", ["-n", "true"])).ok) return false;
+  if (!machine.isRoot && !(await machine.run("sudo", ["-n", "true"])).ok) return "no-way";
 
   const choose = async (): Promise<(string | undefined)[]> => {
     const names: (string | undefined)[] = [];
@@ -45,14 +45,14 @@ export async function aptInstall(
     names = await choose();
   }
   const known = names.filter((name) => name !== undefined);
-  if (known.length === 0) return false;
+  if (known.length === 0) return "no-way";
   const installNow = async (): Promise<boolean> =>
     (await apt("install", "-y", "--no-install-recommends", ...known)).ok;
   machine.log(`installing ${known.join(" and ")} (${note})`);
-  if (await installNow()) return true;
+  if (await installNow()) return "installed";
   // A list of packages from long ago names files that the mirror has replaced since.
   await update();
-  return installNow();
+  return (await installNow()) ? "installed" : "failed";
 }
 
 async function firstAvailable(

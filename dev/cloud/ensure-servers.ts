@@ -92,5 +92,5 @@ const REDIS_PACKAGES: readonly AptPackage[] = [
 
 async function installWithApt(machine: Machine, lacks: Wanted): Promise<boolean> {
   const wanted = [...(lacks.mysql ? [MYSQL_PACKAGES] : []), ...(lacks.redis ? [REDIS_PACKAGES] : [])];
-  return aptInstall(machine, wanted, "server programs only, no service is started");
+  return (await aptInstall(machine, wanted, "server programs only, no service is started")) === "installed";
 }

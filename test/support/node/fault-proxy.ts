@@ -14,13 +14,19 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SignJWT } from "jose";
 
-/** How tokens are made to end early: really, whatever the client is told. */
-export type ShortTokens = { seconds: number; told: "the truth" | "15 minutes" };
+/** How tokens are made to end early: really, whatever the client is told. Only the next `times`, if given. */
+export type ShortTokens = { seconds: number; told: "the truth" | "15 minutes"; times?: number };
 
 export type ProxiedCall = { name: string; key: string | undefined; status: number | "lost" };
 
 type Answer = { status: number; headers: IncomingHttpHeaders; body: Buffer };
 
+const TOKEN_EXPIRED = JSON.stringify({
+  status: 401,
+  code: "token_expired",
+  detail: "Refresh the session and send the new access token",
+  requestId: "fault-proxy",
+});
 const REFRESH = "POST /api/auth/refresh";
 const SESSION_PATHS = ["/api/auth/login", "/api/auth/register", "/api/auth/refresh"];
 
@@ -34,6 +40,8 @@ export class FaultProxy {
   /** The answers to so many of the next writes are lost after they happened. */
   loseAnswers = 0;
   shortTokens: ShortTokens | undefined;
+  /** So many of the next calls are told that their token has ended. */
+  refuseTokens = 0;
   /** Rooms are asked for the events of a log that was lost. */
   otherEpoch = false;
   /** All calls that got through so far. */
@@ -129,6 +137,11 @@ export class FaultProxy {
       response.writeHead(200, { "content-type": file.type, "cache-control": "no-store" }).end(file.body);
       return;
     }
+    if (this.refuseTokens > 0 && request.headers.authorization !== undefined) {
+      this.refuseTokens -= 1;
+      response.writeHead(401, { "content-type": "application/problem+json" }).end(TOKEN_EXPIRED);
+      return;
+    }
     const answer = await this.#forward(request, body);
     await this.#whenPassing();
     const call: ProxiedCall = {
@@ -143,10 +156,22 @@ export class FaultProxy {
       request.socket.destroy();
       return;
     }
-    const short = SESSION_PATHS.includes(path) && answer.status < 300 ? this.shortTokens : undefined;
+    // An answer that is cut off is lost as well.
+    response.once("close", () => {
+      if (!response.writableFinished) call.status = "lost";
+    });
+    const short = SESSION_PATHS.includes(path) && answer.status < 300 ? this.#nextShortToken() : undefined;
     const sent = short ? await this.#shortened(answer.body, short) : answer.body;
     const { "content-length": _, "transfer-encoding": __, ...headers } = answer.headers;
     response.writeHead(answer.status, { ...headers, "content-length": sent.length }).end(sent);
+  }
+
+  #nextShortToken(): ShortTokens | undefined {
+    const short = this.shortTokens;
+    if (short?.times === undefined) return short;
+    const times = short.times - 1;
+    this.shortTokens = times > 0 ? { ...short, times } : undefined;
+    return short;
   }
 
   async #forward(request: IncomingMessage, body: Buffer): Promise<Answer> {

@@ -17,22 +17,29 @@ const APPLICATIONS = [
 /** Ubuntu's package of that name is a stub for a snap, and far older. */
 const PACKAGES = [{ name: "chromium", oldest: [100, 0] }] as const;
 
+/** Why tests are skipped on a machine that has no browser and no way to one. */
+export const NO_CHROMIUM =
+  "There is no Chromium on this machine, and none can be installed by itself. Install Chromium or Chrome, or name one with LIVEFORUM_CHROMIUM=/path/to/it";
+
 /**
- * The path of Chromium or Chrome; `LIVEFORUM_CHROMIUM` names another. Installing takes a minute or two.
- * @throws {CloudProblem} when there is none and none can be installed
+ * The path of Chromium or Chrome; `LIVEFORUM_CHROMIUM` names another. Installing takes a minute or two. Undefined where
+ * there is none and apt is not there, may not be used, or has no usable one.
+ * @throws {CloudProblem} when installing fails
  */
 export async function ensureChromium(
   machine: Machine = thisMachine((line) => console.log(`[chromium] ${line}`)),
   find: () => string | undefined = findChromium,
-): Promise<string> {
+): Promise<string | undefined> {
   const found = find();
   if (found !== undefined) return found;
   const hasApt = machine.platform === "linux" && (await machine.run("apt-get", ["--version"])).ok;
-  if (hasApt) await aptInstall(machine, [PACKAGES], "the tests of the client package need a browser");
+  if (!hasApt) return undefined;
+  const outcome = await aptInstall(machine, [PACKAGES], "the tests of the client package need a browser");
+  if (outcome === "no-way") return undefined;
   const installed = find();
   if (installed !== undefined) return installed;
   throw new CloudProblem(
-    "There is no Chromium on this machine, and none could be installed",
+    "Chromium could not be installed with apt",
     "Install Chromium or Chrome, or name one with LIVEFORUM_CHROMIUM=/path/to/it",
   );
 }

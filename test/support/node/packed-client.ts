@@ -2,11 +2,12 @@
  * The client as its users get it: built, packed by npm, and installed into an empty project.
  * @module
  */
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const CLIENT = join(ROOT, "client");
@@ -18,7 +19,7 @@ export type Project = {
   path: string;
   file: (...parts: string[]) => string;
   /** Runs the compiler over the project. @returns what it complains about; empty when it does not */
-  typeCheck: () => string;
+  typeCheck: () => Promise<string>;
   remove: () => void;
 };
 
@@ -26,7 +27,7 @@ export type Project = {
  * A project that has the package and nothing else. No network is used.
  * @param generated other texts for files in `client/src/generated`, as if the server's documents had changed
  */
-export function projectWithClient(generated: Record<string, string> = {}): Project {
+export async function projectWithClient(generated: Record<string, string> = {}): Promise<Project> {
   const scratch = mkdtempSync(join(tmpdir(), "liveforum-package-"));
   const source = join(scratch, "client");
   const path = join(scratch, "project");
@@ -37,11 +38,11 @@ export function projectWithClient(generated: Record<string, string> = {}): Proje
   for (const [name, text] of Object.entries(generated)) {
     writeFileSync(join(source, "src/generated", name), text);
   }
-  run("npm", ["pack", "--silent"], source);
+  await run("npm", ["pack", "--silent"], source);
   const tarball = readdirSync(source).find((name) => name.endsWith(".tgz")) ?? "";
   cpSync(join(source, tarball), join(path, tarball), { recursive: true });
   writeFileSync(join(path, "package.json"), JSON.stringify({ name: "empty", private: true, type: "module" }));
-  run("npm", ["install", "--offline", "--no-audit", "--no-fund", `./${tarball}`], path);
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", `./${tarball}`], path);
   return {
     path,
     file: (...parts) => join(path, ...parts),
@@ -50,13 +51,16 @@ export function projectWithClient(generated: Record<string, string> = {}): Proje
   };
 }
 
-function run(command: string, args: string[], cwd: string): void {
-  execFileSync(command, args, { cwd, env: ENV, stdio: ["ignore", "ignore", "inherit"] });
+const start = promisify(execFile);
+
+/** @throws what it says when it fails */
+async function run(command: string, args: string[], cwd: string): Promise<void> {
+  await start(command, args, { cwd, env: ENV });
 }
 
-function complaints(command: string, args: string[]): string {
+async function complaints(command: string, args: string[]): Promise<string> {
   try {
-    execFileSync(command, args, { env: ENV, encoding: "utf8" });
+    await start(command, args, { env: ENV });
     return "";
   } catch (error) {
     return (error as { stdout: string }).stdout;
