@@ -38,7 +38,7 @@ export type ConnectionOptions = {
 };
 
 const RECONNECT_BASE_MS = 500;
-const RECONNECT_MAX_MS = 20_000;
+const RECONNECT_MAX_MS = 10_000;
 /** A room that is full or was flooded is left alone for longer: as after so many failures. */
 const FAILURES_WHEN_SENT_AWAY = 4;
 /** So many upgrades in a row must fail, while polling works, before it is polled. */
