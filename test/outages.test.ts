@@ -1,10 +1,7 @@
 /** What works while Redis, the database or QStash is away. */
 import { createExecutionContext, createScheduledController, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { and, eq, isNotNull } from "drizzle-orm";
 import { describe, it, onTestFinished, vi } from "vitest";
-import { boards } from "../src/db/schema/boards.ts";
-import { sessions, users } from "../src/db/schema/users.ts";
 import worker from "../src/index.ts";
 import {
   anonymous,
@@ -18,7 +15,7 @@ import {
   type Session,
   signedIn,
 } from "./support/client.ts";
-import { CLOSED_PORT, db } from "./support/database.ts";
+import { CLOSED_PORT } from "./support/database.ts";
 import {
   type Account,
   board,
@@ -30,6 +27,7 @@ import {
   sharedAdmin,
   unique,
 } from "./support/factories.ts";
+import { letTimePass } from "./support/rows.ts";
 
 const NO_REDIS = { UPSTASH_REDIS_REST_URL: `http://${CLOSED_PORT}` };
 const NO_DATABASE = { DATABASE_URL: `http://lf:lf@${CLOSED_PORT}` };
@@ -40,25 +38,6 @@ async function runEveryMinute(): Promise<void> {
   const context = createExecutionContext();
   await worker.scheduled(createScheduledController({ cron: "* * * * *" }), env, context);
   await waitOnExecutionContext(context);
-}
-
-/** Lets what is due of the user's account, sessions and a board be as old as a sweep wants it. */
-async function letTimePass(userId: number, boardId = 0): Promise<void> {
-  const effectsDueAt = new Date(Date.now() - 60_000);
-  await Promise.all([
-    db
-      .update(users)
-      .set({ effectsDueAt })
-      .where(and(eq(users.id, userId), isNotNull(users.effectsDueAt))),
-    db
-      .update(sessions)
-      .set({ effectsDueAt })
-      .where(and(eq(sessions.userId, userId), isNotNull(sessions.effectsDueAt))),
-    db
-      .update(boards)
-      .set({ effectsDueAt })
-      .where(and(eq(boards.id, boardId), isNotNull(boards.effectsDueAt))),
-  ]);
 }
 
 /** For what is cached behind an answer: it may take a while on a busy machine. */
@@ -157,7 +136,7 @@ describe("without Redis", () => {
     for (const end of ways) {
       const account = await registerUser();
       bodyOf(await end(account, signedIn(account.session, without(NO_REDIS))), 204);
-      await letTimePass(account.id);
+      await letTimePass({ userIds: [account.id] });
       await runEveryMinute();
       const { status } = await account.client.get("/api/boards");
       expect(status).toBe(401);
@@ -188,7 +167,7 @@ describe("without Redis", () => {
     const { session } = await sharedAdmin();
     const name = unique("Renamed ");
     bodyOf(await signedIn(session, without(NO_REDIS)).patch(`/api/boards/${board.id}`, { name }), 200);
-    await letTimePass(author.id, board.id);
+    await letTimePass({ userIds: [author.id], boardIds: [board.id] });
     await runEveryMinute();
     const { body } = await reader.get<Post>(`/api/posts/${id}`);
     expect([body.author?.username, body.board.name]).toEqual([username, name]);

@@ -4,6 +4,7 @@
  * @module
  */
 import { DatabaseError } from "@planetscale/database";
+import { DrizzleQueryError } from "drizzle-orm";
 import { delay } from "../common/delay.ts";
 
 const CAUSE_DEPTH_MAX = 5;
@@ -34,7 +35,7 @@ export function isDeadlock(error: unknown): boolean {
   return hasErrno(error, 1213) || hasErrno(error, 1467);
 }
 
-/** The database could not be reached or did not answer in time, as opposed to refusing the statement. */
+/** The database could not be reached, did not answer in time or not to the end, as opposed to refusing the statement. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   for (const cause of causes(error)) {
     if (cause instanceof DatabaseError) {
@@ -46,6 +47,8 @@ export function isDatabaseUnavailable(error: unknown): boolean {
       );
     }
     if (cause.name === "TimeoutError" || cause.name === "AbortError") return true;
+    // An answer that is cut off in the middle is no JSON.
+    if (cause instanceof DrizzleQueryError && cause.cause instanceof SyntaxError) return true;
     if (
       /network connection lost|fetch failed|error code: 5\d\d|UnknownError|connection refused/i.test(
         `${cause.name} ${cause.message}`,

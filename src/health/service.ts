@@ -48,7 +48,8 @@ async function askQstash({ url, token }: { url: string; token: string }): Promis
     headers: { authorization: `Bearer ${token}` },
     signal: AbortSignal.timeout(CHECK_TIMEOUT_MS),
   });
-  await response.body?.cancel();
+  // To its end: half an answer is none.
+  await response.json();
   if (!response.ok) throw new Error(`QStash answered ${response.status}`);
 }
 

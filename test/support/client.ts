@@ -159,6 +159,8 @@ export async function checked<Body>(method: string, path: string, response: Resp
   const { status, headers } = response;
   const contentType = headers.get("content-type");
   const text = await response.text();
+  response.webSocket?.accept();
+  response.webSocket?.close(1000, "done");
   const body: unknown = text !== "" && /[/+]json/.test(contentType ?? "") ? JSON.parse(text) : text;
   const violations: string[] = [];
   const requestId = headers.get("x-request-id");

@@ -2,7 +2,7 @@
  * Everything in the database that belongs to some users, to see that a refused request changed nothing of it.
  * @module
  */
-import { asc, inArray, or } from "drizzle-orm";
+import { and, asc, inArray, isNotNull, or } from "drizzle-orm";
 import { vi } from "vitest";
 import { boards } from "../../src/db/schema/boards.ts";
 import { comments } from "../../src/db/schema/comments.ts";
@@ -53,6 +53,49 @@ async function rowsOf({ userIds, boardIds = [] }: Concerned) {
     told,
     places,
   };
+}
+
+/** Lets what is due of the users be as old as a sweep wants it. */
+export async function letTimePass({ userIds, boardIds = [] }: Concerned): Promise<void> {
+  const ids = [0, ...userIds];
+  const since = { effectsDueAt: new Date(Date.now() - 60_000) };
+  const ownPosts = db.select({ id: posts.id }).from(posts).where(inArray(posts.authorId, ids));
+  const [said, liked] = await Promise.all([
+    db
+      .select({ id: comments.id })
+      .from(comments)
+      .where(or(inArray(comments.authorId, ids), inArray(comments.postId, ownPosts))),
+    db
+      .select({ id: likes.id })
+      .from(likes)
+      .where(or(inArray(likes.userId, ids), inArray(likes.postId, ownPosts))),
+  ]);
+  const idsOf = (rows: { id: number }[]) => rows.map(({ id }) => id);
+  const overdue = (
+    table: typeof users | typeof sessions | typeof boards | typeof posts | typeof comments | typeof likes,
+    column: Parameters<typeof inArray>[0],
+    of: readonly number[],
+  ) =>
+    db
+      .update(table)
+      .set(since)
+      .where(and(inArray(column, [0, ...of]), isNotNull(table.effectsDueAt)));
+  await Promise.all([
+    overdue(users, users.id, ids),
+    overdue(sessions, sessions.userId, ids),
+    overdue(boards, boards.id, boardIds),
+    overdue(posts, posts.authorId, ids),
+    overdue(comments, comments.id, idsOf(said)),
+    overdue(likes, likes.id, idsOf(liked)),
+  ]);
+}
+
+/** What of the users is due, by table and id. */
+export async function dueOf(concerned: Concerned): Promise<string[]> {
+  const { told: _, ...tables } = await rowsOf(concerned);
+  return Object.entries(tables).flatMap(([table, rows]) =>
+    rows.flatMap(({ id, effectsDueAt }) => (effectsDueAt === null ? [] : [`${table} ${id}`])),
+  );
 }
 
 type Rows = Awaited<ReturnType<typeof rowsOf>>;
