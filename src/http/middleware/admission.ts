@@ -187,7 +187,7 @@ function limitHeaders(limits: LimitResult[]): Record<string, string> {
 }
 
 function setLimitHeaders(c: Context<AppEnv>): void {
-  for (const [name, value] of Object.entries(limitHeaders(c.var.limits))) c.header(name, value);
+  for (const [name, value] of Object.entries(limitHeaders(c.var.limits))) c.res.headers.set(name, value);
 }
 
 /**

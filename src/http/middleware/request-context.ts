@@ -20,7 +20,8 @@ export const requestId = createMiddleware<AppEnv>(async function requestId(c, ne
   const id = given !== undefined && REQUEST_ID_PATTERN.test(given) ? given : crypto.randomUUID();
   c.set("requestId", id);
   await next();
-  c.header("x-request-id", id);
+  // Not by `c.header()`, which copies a finished response for every field.
+  c.res.headers.set("x-request-id", id);
 });
 
 /** @param buildServices the composition root, handed in so that nothing here knows a domain */
@@ -57,7 +58,7 @@ export function requestContext(buildServices: (config: Config, context: Services
     await next();
 
     const timing = serverTiming(meter);
-    if (timing !== "") c.header("server-timing", timing);
+    if (timing !== "") c.res.headers.set("server-timing", timing);
     log.info("request", {
       method: c.req.method,
       // The pattern, not the path: a path can hold anything a client puts there.
