@@ -202,10 +202,12 @@ describe("a slow fill and writes", () => {
     const id = freshId();
     await filled(id, 1);
     const holds = [keys.post(id), keys.postHolds(id)];
-    await redis.script(HOLD_POST, holds, ["dead", 60]);
+    await redis.script(HOLD_POST, holds, ["dead", 60_000]);
     expect(await cachedRevision(id)).toBeUndefined();
     await fill(id, 1);
     expect(await cachedRevision(id)).toBeUndefined();
+    // Its time is up, without a wait for it.
+    await redis.run((pipe) => pipe.zadd(keys.postHolds(id), { score: 1, member: "dead" }));
     await filled(id, 1);
     // Its release, should it come after all, still takes the older state away.
     await redis.script(RELEASE_POST, holds, ["dead", 2, "", ""]);
