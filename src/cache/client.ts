@@ -70,6 +70,8 @@ export function createRedis(
     enableAutoPipelining: false,
     readYourWrites: false,
     automaticDeserialization: false,
+    // Everything in this Redis is UTF-8. Base64 is slower to read, and its decoder drops a byte order mark in front of a text.
+    responseEncoding: false,
     // As a function: with a plain signal the SDK answers an abort with a made-up result instead of throwing.
     signal: () => AbortSignal.timeout(relaxed ? Math.max(timeoutMs, RELAXED_TIMEOUT_MS) : timeoutMs),
   });
