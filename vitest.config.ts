@@ -1,12 +1,15 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { LogKeeper } from "./test/support/node/log-keeper.ts";
 
 export default defineConfig({
   test: {
     globalSetup: "./test/support/node/global-setup.ts",
-    reporters: process.env.CI
-      ? ["default", ["json", { outputFile: ".local/test-report.json" }]]
-      : ["default"],
+    reporters: [
+      "default",
+      new LogKeeper(),
+      ...(process.env.CI ? [["json", { outputFile: ".local/test-report.json" }] as ["json", object]] : []),
+    ],
     silent: "passed-only",
     projects: [
       {

@@ -26,6 +26,8 @@ export type CloudOptions = {
   ports: Omit<Ports, "worker">;
   /** What is not started because the user brings it along. */
   own: OwnServers;
+  /** Credentials other than the usual local ones. */
+  secrets?: Partial<Secrets>;
   /** Divides the waits between QStash's retries. */
   qstashSpeed: number;
   /** Starts on an empty data folder. */
@@ -54,6 +56,8 @@ export type Cloud = {
   fail: (problem: CloudProblem) => void;
   /** Resolves with the cause of the end: the first part that ends by itself, or what `fail` was told. */
   failed: Promise<CloudProblem>;
+  /** Stops every part; their data stay until `close`. */
+  stop: () => Promise<void>;
   /** Stops every part and gives the data folder up. Calling it again does nothing more. */
   close: () => Promise<void>;
 };
@@ -71,10 +75,11 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const failed = Promise.withResolvers<CloudProblem>();
   const giveUp = new AbortController();
   const signal = AbortSignal.any([options.signal, giveUp.signal]);
+  let stopped: Promise<void> | undefined;
   let closed: Promise<void> | undefined;
 
   function fail(problem: CloudProblem): void {
-    if (closed) return;
+    if (stopped) return;
     failed.resolve(problem);
     giveUp.abort(problem);
   }
@@ -92,16 +97,20 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     );
   }
 
-  function close(): Promise<void> {
-    closed ??= stopAll();
-    return closed;
+  function stop(): Promise<void> {
+    stopped ??= stopAll();
+    return stopped;
   }
 
   async function stopAll(): Promise<void> {
     for (const level of ["worker", "gateway", "server"] as const) {
       await Promise.all(children[level].map((child) => child.stop()));
     }
-    folder.release();
+  }
+
+  function close(): Promise<void> {
+    closed ??= stop().then(() => folder.release());
+    return closed;
   }
 
   async function startDatabase(program: Servers["mysql"]): Promise<MysqlAddress> {
@@ -144,7 +153,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
 
   try {
     if (options.reset) folder.wipe();
-    const secrets = loadSecrets(folder);
+    const secrets = { ...loadSecrets(folder), ...options.secrets };
     const servers = await ensureServers(thisMachine(log), { mysql: !own.mysql, redis: !own.redisUrl });
     signal.throwIfAborted();
     const [mysql, redisUrl] = await together([
@@ -159,7 +168,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         : startGateway("qstash", (port) => qstashFlags(port, folder, options.qstashSpeed, secrets)),
     ]);
     const addresses = { mysql, redisUrl, planetscaleUrl, upstashUrl, qstashUrl };
-    return { folder, secrets, ...addresses, watch, fail, failed: failed.promise, close };
+    return { folder, secrets, ...addresses, watch, fail, failed: failed.promise, stop, close };
   } catch (error) {
     await close();
     throw folderProblem(folder.path, error);

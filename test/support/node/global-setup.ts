@@ -17,6 +17,9 @@ import { birthOf } from "../../../dev/cloud/processes.ts";
 import { workerSettings } from "../../../dev/cloud/settings.ts";
 import { copyDocsAssets } from "../../../dev/docs-assets.ts";
 import type { CloudAddresses } from "../provided.ts";
+import { lookAndClose } from "./leaks/cloud.ts";
+import { createSearch, refuseLeaks, secretsOf, unmistakableSecrets } from "./leaks/search.ts";
+import { TEST_LOG } from "./log-keeper.ts";
 import { isolate } from "./own-servers.ts";
 import { startRecorder } from "./recorder.ts";
 
@@ -38,6 +41,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
       dataDir: join(LOCAL, `test-${process.pid}`),
       ports: FREE_PORTS,
       own,
+      secrets: unmistakableSecrets(),
       qstashSpeed: QSTASH_SPEED,
       removeOnDeath: true,
       log: (line) => console.log(`[cloud] ${line}`),
@@ -71,10 +75,17 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     cases: Number(process.env["BAD_INPUT_CASES"] ?? BAD_INPUT_CASES),
     seed: Number(process.env["BAD_INPUT_SEED"] ?? randomInt(2 ** 31)),
   });
+  process.env[TEST_LOG] = cloud.folder.logFile("tests");
   return async () => {
     await recorder.close();
-    await cloud.close();
-    await remove();
+    const search = createSearch(secretsOf(settings));
+    try {
+      await lookAndClose(cloud, search);
+    } finally {
+      await remove();
+    }
+    // An error here is an error of the run.
+    refuseLeaks(search);
   };
 }
 

@@ -10,6 +10,8 @@ import { sleep } from "../../../dev/cloud/child.ts";
 import { openDataFolder } from "../../../dev/cloud/data-folder.ts";
 import { claimPort } from "../../../dev/cloud/ports.ts";
 import { startWorker, workerHealth } from "../../../dev/cloud/worker.ts";
+import { lookAtFolder } from "./leaks/files.ts";
+import { createSearch, refuseLeaks, type Search, secretsOf } from "./leaks/search.ts";
 // The type of `inject("cloud")`.
 import "../provided.ts";
 
@@ -19,14 +21,19 @@ export type LiveWorker = {
   url: string;
   /** Ends the Worker and starts it again on the same data, as a deployment does to its sockets. */
   restart: () => Promise<void>;
+  /** @throws when its logs or the storage of its rooms hold secrets */
   close: () => Promise<void>;
 };
 
 /**
  * Starts a Worker of its own on a free port; serves when this resolves.
  * @param settings of the Worker, those of the suite's local cloud by default
+ * @param search looks at what it leaves; whoever brings one along refuses what it finds
  */
-export async function startLiveWorker(settings = inject("cloud").settings): Promise<LiveWorker> {
+export async function startLiveWorker(
+  settings = inject("cloud").settings,
+  search?: Search,
+): Promise<LiveWorker> {
   const folder = await openDataFolder(await mkdtemp(join(tmpdir(), "liveforum-live-")), {
     removeOnDeath: true,
   });
@@ -52,7 +59,13 @@ export async function startLiveWorker(settings = inject("cloud").settings): Prom
     },
     async close() {
       await worker.stop();
-      folder.release({ remove: true });
+      const looking = search ?? createSearch(secretsOf(settings));
+      try {
+        lookAtFolder(looking, folder.path);
+      } finally {
+        folder.release({ remove: true });
+      }
+      if (!search) refuseLeaks(looking);
     },
   };
 }

@@ -10,16 +10,35 @@ import { type Cloud, startCloud } from "../../../dev/cloud/cloud.ts";
 import { migrate } from "../../../dev/cloud/migrate.ts";
 import { FREE_PORTS } from "../../../dev/cloud/ports.ts";
 import { type Choices, workerSettings } from "../../../dev/cloud/settings.ts";
+import { lookAndClose } from "./leaks/cloud.ts";
+import {
+  createSearch,
+  type Kind,
+  refuseLeaks,
+  type Search,
+  secretsOf,
+  unmistakableSecrets,
+} from "./leaks/search.ts";
 import { type LiveWorker, startLiveWorker } from "./live-worker.ts";
 
-export type OwnCloud = Cloud & { worker: LiveWorker };
+export type OwnCloud = Omit<Cloud, "close"> & {
+  worker: LiveWorker;
+  /** Looks at everything when the cloud is closed. */
+  search: Search;
+  /** @throws when anything that was stored or logged holds secrets */
+  close: () => Promise<void>;
+};
 
-/** Starts private servers, gateways and a Worker on free ports; the database has its tables and nothing in them. */
-export async function startOwnCloud(choices: Choices): Promise<OwnCloud> {
+/**
+ * Starts private servers, gateways and a Worker on free ports; the database has its tables and nothing in them.
+ * @param kinds of what must not be stored or logged, beside what never may
+ */
+export async function startOwnCloud(choices: Choices, kinds: readonly Kind[] = []): Promise<OwnCloud> {
   const cloud = await startCloud({
     dataDir: join(await mkdtemp(join(tmpdir(), "liveforum-own-")), "data"),
     ports: FREE_PORTS,
     own: {},
+    secrets: unmistakableSecrets(),
     qstashSpeed: 1,
     removeOnDeath: true,
     log: () => {},
@@ -34,13 +53,19 @@ export async function startOwnCloud(choices: Choices): Promise<OwnCloud> {
       { CORS_ORIGINS: "", BCRYPT_COST: "4", REDIS_TIMEOUT_MS: "5000", ...choices },
     );
     await migrate(settings.DATABASE_URL);
-    const worker = await startLiveWorker(settings);
+    const search = createSearch([...secretsOf(settings), ...kinds]);
+    const worker = await startLiveWorker(settings, search);
     return {
       ...cloud,
       worker,
+      search,
       close: async () => {
-        await worker.close();
-        await cloud.close();
+        try {
+          await worker.close();
+        } finally {
+          await lookAndClose(cloud, search);
+        }
+        refuseLeaks(search);
       },
     };
   } catch (error) {
