@@ -1,6 +1,9 @@
 /** Writing, reading, changing and deleting posts. */
+import { eq } from "drizzle-orm";
 import { describe, it } from "vitest";
+import { posts } from "../src/db/schema/posts.ts";
 import { anonymous, type Post, type Problem, signedIn } from "./support/client.ts";
+import { db } from "./support/database.ts";
 import { admin, board, bodyOf, post, registerUser, unique } from "./support/factories.ts";
 
 const paths = (problem: Problem) => problem.errors?.map((error) => error.path);
@@ -329,6 +332,8 @@ describe("DELETE /posts/{id}", () => {
     ]) {
       expect((await anonymous().get(path)).body).toEqual({ items: [], nextCursor: null });
     }
+    const [row] = await db.select().from(posts).where(eq(posts.id, id));
+    expect(row).toMatchObject({ title: "", content: "", excerpt: "" });
     expect((await author.client.delete(`/api/posts/${id}`)).status).toBe(404);
     expect((await author.client.patch(`/api/posts/${id}`, { title: "t" })).status).toBe(404);
   });

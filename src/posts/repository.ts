@@ -149,12 +149,13 @@ export function createPostsRepository(db: Db) {
       return result.rowsAffected > 0;
     },
 
-    /** Deletes a post and takes it out of its board's count. @returns false when the guard does not fit */
+    /** Deletes a post with its text and takes it out of its board's count. @returns false when the guard does not fit */
     async remove(guard: ChangeGuard, now: Date): Promise<boolean> {
       const result = await retryOnDeadlock(() =>
         db.execute(sql`
           update ${posts} join ${boards} on ${boards.id} = ${posts.boardId}
-          set ${posts.deletedAt} = ${sqlTime(now)}, ${posts.revision} = ${posts.revision} + 1,
+          set ${posts.deletedAt} = ${sqlTime(now)}, ${posts.title} = '', ${posts.content} = '', ${posts.excerpt} = '',
+            ${posts.revision} = ${posts.revision} + 1,
             ${posts.effectsDueAt} = ${sqlTime(now)}, ${boards.postCount} = ${boards.postCount} - ${posts.counted}
           where ${guarded(guard)}`),
       );
