@@ -250,6 +250,20 @@ describe("Server-Timing", () => {
   });
 });
 
+describe("caches", () => {
+  it.for([
+    "/api/users/me",
+    "/api/auth/sessions",
+    "/api/notifications",
+    "/api/posts",
+    "/api/boards",
+    "/api/stats/daily",
+  ])("keep nothing of %s, which may be one reader's alone", async (path, { expect }) => {
+    const { client } = await registerUser();
+    expect((await client.get(path)).headers.get("cache-control")).toBe("no-store");
+  });
+});
+
 describe("CORS", () => {
   const settings = { CORS_ORIGINS: "https://app.example.com, https://admin.example.com/" };
   const client = anonymous({ settings });

@@ -1,5 +1,6 @@
 /**
- * Security headers: nothing may be loaded by what the API answers, except by the documentation pages.
+ * Security headers: nothing may be loaded by what the API answers, except by the documentation pages, and no cache keeps
+ * what does not say that it may be kept.
  * @module
  */
 import type { MiddlewareHandler } from "hono";
@@ -37,7 +38,8 @@ const page = secureHeaders({
 
 /** @param pagePaths those that answer HTML */
 export function securityHeaders(...pagePaths: string[]): MiddlewareHandler<AppEnv> {
-  return createMiddleware<AppEnv>((c, next) =>
-    pagePaths.includes(c.req.path) ? page(c, next) : api(c, next),
-  );
+  return createMiddleware<AppEnv>(async function securityHeaders(c, next) {
+    await (pagePaths.includes(c.req.path) ? page(c, next) : api(c, next));
+    if (!c.res.webSocket && !c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
+  });
 }
