@@ -1,7 +1,7 @@
 /** What works while Redis, the database or QStash is away. */
 import { createExecutionContext, createScheduledController, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, it, onTestFinished, vi } from "vitest";
+import { describe, inject, it, onTestFinished, vi } from "vitest";
 import worker from "../src/index.ts";
 import {
   anonymous,
@@ -28,6 +28,7 @@ import {
   unique,
 } from "./support/factories.ts";
 import { letTimePass } from "./support/rows.ts";
+import { comment, commentRow, like, newPost } from "./support/threads.ts";
 
 const NO_REDIS = { UPSTASH_REDIS_REST_URL: `http://${CLOSED_PORT}` };
 const NO_DATABASE = { DATABASE_URL: `http://lf:lf@${CLOSED_PORT}` };
@@ -80,6 +81,33 @@ describe("without Redis", () => {
     expect((await client.get(path)).status).toBe(404);
     const username = unique("renamed-");
     expect((await client.patch("/api/users/me", { username })).status).toBe(200);
+  });
+
+  it("a comment and a like are told to whoever is notified of them", async ({ expect }) => {
+    const { id } = await newPost();
+    const { session } = await registerUser();
+    const client = signedIn(session, without(NO_REDIS));
+    const realFetch = globalThis.fetch;
+    const jobs = new Set<string>();
+    const spy = vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
+      const { origin } = new URL(input instanceof Request ? input.url : input);
+      if (origin === inject("cloud").qstash && typeof init?.body === "string") jobs.add(init.body);
+      return realFetch(input, init);
+    });
+    onTestFinished(() => {
+      spy.mockRestore();
+    });
+    const written = await comment({ client }, id);
+    await client.settled();
+    await like(client, { type: "post", id });
+    await client.settled();
+    // Each perhaps more than once, which is once for QStash.
+    expect([...jobs].map((body) => JSON.parse(body) as unknown)).toMatchObject([
+      { job: "sync-notification", payload: { source: "comment", id: written.id } },
+      { job: "sync-notification", payload: { source: "like" } },
+    ]);
+    // Redis is still to hear of it.
+    expect((await commentRow(written.id)).effectsDueAt).not.toBeNull();
   });
 
   it("accounts can be made and used", async ({ expect }) => {

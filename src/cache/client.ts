@@ -5,6 +5,7 @@
  */
 import { Redis } from "@upstash/redis/cloudflare";
 import type { Meter } from "../common/meter.ts";
+import { DONE, type Outcome, UNAVAILABLE } from "../common/retry.ts";
 
 type Pipeline = ReturnType<Redis["pipeline"]>;
 type Waiting = { resolve: (result: unknown) => void; reject: (error: Error) => void };
@@ -20,6 +21,17 @@ export class RedisUnavailableError extends Error {
  */
 export function ignoreOutage(error: unknown): void {
   if (!(error instanceof RedisUnavailableError)) throw error;
+}
+
+/** How an effect on Redis went: `unavailable` while Redis is away. Rejects with everything else. */
+export function outcomeOf(effect: Promise<unknown>): Promise<Outcome> {
+  return effect.then(
+    () => DONE,
+    (error: unknown) => {
+      ignoreOutage(error);
+      return UNAVAILABLE;
+    },
+  );
 }
 
 export type RedisClient = {

@@ -3,7 +3,7 @@
  * @module
  */
 import { type Actor, requireAuthorOrAdmin } from "../auth/actor.ts";
-import { ignoreOutage } from "../cache/client.ts";
+import { ignoreOutage, outcomeOf } from "../cache/client.ts";
 import type { Background, Effects } from "../common/background.ts";
 import { inChunks } from "../common/chunks.ts";
 import { AppError } from "../common/errors.ts";
@@ -38,9 +38,25 @@ export type CommentsService = ReturnType<typeof createCommentsService>;
 export function createCommentsService(deps: Deps) {
   const { repository, posts, cache, rooms, jobs, cursors, background, effects, now } = deps;
 
+  /** @param counted the post's revision after the comment was counted, if it was just now */
+  async function tellCache(
+    found: Awaited<ReturnType<CommentsRepository["find"]>>,
+    counted: number | undefined,
+    hold: Hold | null,
+  ): Promise<void> {
+    if (hold && found && counted !== undefined) {
+      await hold.release(counted, { commentCount: found.postCommentCount });
+      return;
+    }
+    // Whoever counted it: what is cached is older than the post's revision as it is now.
+    if (found) await cache.fence(found.comment.postId, found.postRevision);
+    await hold?.release(counted ?? 0);
+  }
+
   /**
    * The effects of a write: the post's count, its cache, its room, the job that notifies. Repeating them changes nothing,
-   * because the room knows an event by its key.
+   * because the room knows an event by its key. The room waits for the cache, so that nobody who hears of something reads
+   * older; for a fresh comment neither room nor job waits while Redis is away.
    * @param fresh a comment that was just made: the room is told of it at once, so that comments are told in the order in
    * which they were answered. The post is held out of the cache since before it was written.
    */
@@ -53,13 +69,8 @@ export function createCommentsService(deps: Deps) {
     const early = fresh && rooms.publishToPost(fresh.postId, eventsOf(fresh, 1));
     const counted = await repository.count(id);
     const found = await repository.find(id, null);
-    if (hold && found && counted !== undefined) {
-      await hold.release(counted, { commentCount: found.postCommentCount });
-    } else {
-      // Whoever counted it: what is cached is older than the post's revision as it is now.
-      if (found) await cache.fence(found.comment.postId, found.postRevision);
-      await hold?.release(counted ?? 0);
-    }
+    const cached = await outcomeOf(tellCache(found, counted, hold));
+    if (cached.status !== "done" && !early) return cached;
     if (found) {
       const { likedByMe: _, ...comment } = found.comment;
       const delivery = await (early ??
@@ -72,6 +83,7 @@ export function createCommentsService(deps: Deps) {
         if (queued.status !== "done") return queued;
       }
     }
+    if (cached.status !== "done") return cached;
     await repository.settle(id, dueAt);
     return DONE;
   }

@@ -4,6 +4,7 @@
  */
 import type { Actor } from "../auth/actor.ts";
 import type { Background, Effects } from "../common/background.ts";
+import { outcomeOf } from "../cache/client.ts";
 import { AppError } from "../common/errors.ts";
 import { DONE, type Outcome } from "../common/retry.ts";
 import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
@@ -31,7 +32,13 @@ export type LikesService = ReturnType<typeof createLikesService>;
 export function createLikesService(deps: Deps) {
   const { repository, cache, rooms, jobs, background, effects, now } = deps;
 
-  /** The effects of a change: the post's cache, the count in its room, the job that notifies. Repeating them changes nothing. */
+  const tellCache = (postId: number, { revision, likeCount }: LikeState, hold: Hold | null) =>
+    hold ? hold.release(revision, { likeCount }) : cache.fence(postId, revision);
+
+  /**
+   * The effects of a change: the post's cache, the count in its room, the job that notifies. Repeating them changes nothing.
+   * The room waits for the cache. The job of a like that was just made does not.
+   */
   async function deliverEffects(
     userId: number,
     target: LikeTarget,
@@ -39,22 +46,23 @@ export function createLikesService(deps: Deps) {
     dueAt: Date,
     hold: Hold | null,
   ): Promise<Outcome> {
-    if (target.type === "post") {
-      if (hold) await hold.release(state.revision, { likeCount: state.likeCount });
-      else await cache.fence(target.id, state.revision);
-    }
+    const cached = target.type === "post" ? await outcomeOf(tellCache(target.id, state, hold)) : DONE;
+    if (cached.status !== "done" && !hold) return cached;
     const like = await repository.find(userId, target);
     if (like) {
-      const delivery = await rooms.publishCount(like.postId, {
-        type: target.type === "post" ? "post_liked" : "comment_liked",
-        targetId: target.id,
-        likeCount: state.likeCount,
-        revision: state.revision,
-      });
-      if (delivery.status !== "done") return delivery;
+      if (cached.status === "done") {
+        const delivery = await rooms.publishCount(like.postId, {
+          type: target.type === "post" ? "post_liked" : "comment_liked",
+          targetId: target.id,
+          likeCount: state.likeCount,
+          revision: state.revision,
+        });
+        if (delivery.status !== "done") return delivery;
+      }
       const queued = await jobs.publish("sync-notification", { source: "like", id: like.id }, like.revision);
       if (queued.status !== "done") return queued;
     }
+    if (cached.status !== "done") return cached;
     await repository.settle(userId, target, dueAt);
     return DONE;
   }
