@@ -63,7 +63,11 @@ describe.for(PAGES)("%s", (page) => {
 
   it("names paths, commands and settings that there are", ({ expect }) => {
     const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
-    const everything = [...source, ...globSync("dev/**/*.ts").map(read), read("wrangler.toml")].join("\n");
+    const everything = [
+      ...source,
+      ...globSync(["dev/**/*.ts", "test/support/**/*.ts"]).map(read),
+      read("wrangler.toml"),
+    ].join("\n");
     const wrong = spans(prose(page)).filter((span) => {
       const [, script] = /^npm run ([\w:-]+)/.exec(span) ?? [];
       if (script !== undefined) return !(script in scripts);
