@@ -5,14 +5,16 @@
  */
 import type { Json } from "./documents.ts";
 import { type Direction, type JsonSchema, schemaBreaks } from "./schema-breaks.ts";
+import { securitySchemeBreaks } from "./security-schemes.ts";
 
 type Content = Record<string, { schema: JsonSchema }>;
 type Parameter = { name: string; in: string; required?: boolean; schema: JsonSchema };
+type Header = { required?: boolean; schema?: JsonSchema };
 type Operation = {
   security?: Record<string, string[]>[];
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Content };
-  responses: Record<string, { content?: Content; headers?: Record<string, Json> }>;
+  responses: Record<string, { content?: Content; headers?: Record<string, Header> }>;
 };
 type OpenApi = {
   servers?: Json;
@@ -26,23 +28,30 @@ export function openApiBreaks(olderDocument: Json, newerDocument: Json): string[
   const [older, newer] = [olderDocument as OpenApi, newerDocument as OpenApi];
   const breaks = [
     ...(JSON.stringify(older.servers) === JSON.stringify(newer.servers) ? [] : ["servers: changed"]),
-    ...Object.entries(older.components.securitySchemes ?? {}).flatMap(([name, scheme]) =>
-      sameScheme(scheme, newer.components.securitySchemes?.[name])
-        ? []
-        : [`security scheme ${name}: changed or removed`],
-    ),
+    ...securitySchemeBreaks(older.components.securitySchemes, newer.components.securitySchemes),
     ...Object.entries(older.paths).flatMap(([path, methods]) => {
-      const remaining = newer.paths[path];
+      const [known, remaining] = pathLike(path, newer.paths) ?? [];
       if (!remaining) return [`${path}: removed`];
-      return Object.entries(methods).flatMap(([method, was]) => {
-        const name = `${method.toUpperCase()} ${path}`;
-        const is = remaining[method];
-        if (!is) return [`${name}: removed`];
-        return operationBreaks(was, is, new Comparison(older, newer, name));
-      });
+      return [
+        // The same requests, but typed clients give parameters by their names.
+        ...(known === path ? [] : [`${path}: is ${known} now`]),
+        ...Object.entries(methods).flatMap(([method, was]) => {
+          const name = `${method.toUpperCase()} ${path}`;
+          const is = remaining[method];
+          if (!is) return [`${name}: removed`];
+          return operationBreaks(was, is, new Comparison(older, newer, name));
+        }),
+      ];
     }),
   ];
   return [...new Set(breaks)];
+}
+
+/** The path, or one that differs in nothing but the names of its parameters. */
+function pathLike<Methods>(path: string, paths: Record<string, Methods>): [string, Methods] | undefined {
+  const shapeOf = (text: string) => text.replaceAll(/\{[^}]*\}/g, "{}");
+  const alike = Object.entries(paths).filter(([other]) => shapeOf(other) === shapeOf(path));
+  return alike.find(([other]) => other === path) ?? alike[0];
 }
 
 /** Two documents at one operation. */
@@ -140,15 +149,18 @@ function responseBreaks(
       if (!answer) return [`${comparison.name} ${status}: removed`];
       return [
         ...comparison.content(content, answer.content ?? {}, "response", status),
-        ...Object.keys(headers)
-          .filter((header) => !(header in (answer.headers ?? {})))
-          .map((header) => `${comparison.name} ${status} ${header}: removed`),
+        ...Object.entries(headers).flatMap(([header, { required, schema = {} }]) => {
+          const left = answer.headers?.[header];
+          const at = `${status} ${header}`;
+          if (!left) return [`${comparison.name} ${at}: removed`];
+          return [
+            ...(required === true && left.required !== true
+              ? [`${comparison.name} ${at}: may be missing now`]
+              : []),
+            ...comparison.schemas(schema, left.schema ?? {}, "response", at),
+          ];
+        }),
       ];
     }),
   ];
-}
-
-function sameScheme(was: Json, is: Json | undefined): boolean {
-  const said = (scheme: Json | undefined) => JSON.stringify({ ...(scheme as object), description: "" });
-  return said(was) === said(is);
 }
