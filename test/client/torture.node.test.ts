@@ -93,6 +93,7 @@ describe(`the packed client, through everything (seed ${SEED})`, () => {
       }
       expect(creates.length, "no create had to be sent again").toBeGreaterThan(tries.size);
       const edits = [...peer.edits.values()].flatMap(({ contents }) => contents);
+      expect(edits.length).toBeGreaterThan(0);
       expect(of(/^PATCH /), "edits, lost ones too, are sent once").toHaveLength(edits.length);
       for (const method of ["PUT", "DELETE"] as const) {
         const answered = of(new RegExp(`^${method} .*/like$`)).filter(({ status }) => status !== "lost");

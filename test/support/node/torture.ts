@@ -137,6 +137,7 @@ export async function createTorture(random: Random, chromium: Chromium | undefin
     edits.contents.push(content);
     if (await peer.consumer.call("edit", id, content)) throw new Error("the answer should have been lost");
   }
+  let lostAnswers = 0;
   async function writeWithoutAnswer(peer: Peer, choice: number): Promise<void> {
     peer.proxy.loseAnswers = 1;
     const own = peer.sent.find(({ id }) => id !== null)?.id;
@@ -164,8 +165,8 @@ export async function createTorture(random: Random, chromium: Chromium | undefin
       return { cut: true, known };
     },
     async "lost answer"() {
-      const choice = random.below(6);
-      await each((peer) => writeWithoutAnswer(peer, choice));
+      lostAnswers += 1;
+      await each((peer) => writeWithoutAnswer(peer, lostAnswers % 4));
       await acts();
       return { cut: false };
     },
