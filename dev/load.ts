@@ -13,7 +13,8 @@ import { FREE_PORTS } from "./cloud/ports.ts";
 import { CloudProblem } from "./cloud/problem.ts";
 import { workerSettings } from "./cloud/settings.ts";
 import { stopSignal, Stopped } from "./cloud/stop-signal.ts";
-import { growthOf, watchMemory } from "./load/memory.ts";
+import { complaintsIn } from "./load/complaints.ts";
+import { growthOf, watchRuntime } from "./load/memory.ts";
 import { describeReport } from "./load/report.ts";
 import { runLoad } from "./load/run.ts";
 import { startRuntime } from "./bench/runtime.ts";
@@ -75,7 +76,7 @@ async function main(): Promise<boolean> {
     await seedDemo(settings("").DATABASE_URL, Number(BCRYPT_COST));
     const runtime = await startRuntime(cloud, LIVEFORUM, settings, { signal });
     log(`seed ${seed}`);
-    const watch = watchMemory(runtime.residentMb);
+    const watch = watchRuntime(runtime);
     const run = runLoad({
       url: runtime.url,
       databaseUrl: settings("").DATABASE_URL,
@@ -88,10 +89,11 @@ async function main(): Promise<boolean> {
       seed,
       signal,
       log,
+      began: watch.start,
+      ended: watch.stop,
     });
     const report = await Promise.race([run, cloud.failed.then((problem) => Promise.reject(problem))]);
-    watch.stop();
-    console.log(describeReport(report, watch));
+    console.log(describeReport(report, watch, complaintsIn(cloud.folder.logFile(LIVEFORUM.name))));
     return report.faults.length === 0 && growthOf(watch.samples())?.grows !== true;
   } finally {
     await cloud.close();

@@ -45,7 +45,8 @@ describe("mixed traffic", () => {
       });
       expect(faults, `seed ${seed}`).toEqual([]);
       expect(Object.keys(tally).length).toBeGreaterThan(5);
-      expect(visits).toBeGreaterThan(60);
+      // Everybody came twice at least: at first, and to stay.
+      expect(visits).toBeGreaterThanOrEqual(120);
       expect(events).toBeGreaterThan(0);
     },
   );

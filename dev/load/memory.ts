@@ -1,8 +1,9 @@
 /**
- * Resident memory of the Worker's runtime over a run, and whether it grows.
+ * Resident memory of the Worker's runtime over a run, and whether it grows; how busy runtime and machine are.
  * @module
  */
 import { cpus } from "node:os";
+import type { Runtime } from "../bench/runtime.ts";
 
 /** Resident memory at a moment: seconds since the start, and MB. */
 export type MemorySample = { seconds: number; megabytes: number };
@@ -15,28 +16,40 @@ const NOISE_SHARE = 0.1;
 const NOISE_MEGABYTES = 24;
 
 export type Watch = {
+  start: () => void;
+  stop: () => void;
   samples: () => MemorySample[];
   /** Share of all cores that was busy, of 1. */
   busy: () => number;
-  stop: () => void;
+  /** CPU time that the runtime took, in seconds. */
+  cpuSeconds: () => number;
 };
 
-/** @param residentMb of the Worker's runtime; NaN where it cannot be told */
-export function watchMemory(residentMb: () => number): Watch {
-  const startedAt = performance.now();
+/** Nothing is watched before `start`. */
+export function watchRuntime({ residentMb, cpuMs }: Pick<Runtime, "residentMb" | "cpuMs">): Watch {
   const samples: MemorySample[] = [];
-  const before = coreTimes();
-  const timer = setInterval(() => {
-    const megabytes = residentMb();
-    if (megabytes > 0) samples.push({ seconds: (performance.now() - startedAt) / 1_000, megabytes });
-  }, SAMPLE_MS);
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let before = reading();
+  let after = before;
+
+  function reading() {
+    return { at: performance.now(), cores: coreTimes(), cpuMs: cpuMs() };
+  }
   return {
-    samples: () => samples,
-    busy() {
-      const after = coreTimes();
-      return 1 - (after.idle - before.idle) / (after.all - before.all);
+    start() {
+      before = reading();
+      timer = setInterval(() => {
+        const megabytes = residentMb();
+        if (megabytes > 0) samples.push({ seconds: (performance.now() - before.at) / 1_000, megabytes });
+      }, SAMPLE_MS);
     },
-    stop: () => clearInterval(timer),
+    stop() {
+      clearInterval(timer);
+      after = reading();
+    },
+    samples: () => samples,
+    busy: () => 1 - (after.cores.idle - before.cores.idle) / (after.cores.all - before.cores.all),
+    cpuSeconds: () => (after.cpuMs - before.cpuMs) / 1_000,
   };
 }
 

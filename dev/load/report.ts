@@ -5,10 +5,11 @@
 import { floorsOf, growthOf, type Watch } from "./memory.ts";
 import type { LoadReport } from "./run.ts";
 
-const FAULTS_SHOWN = 20;
+const KINDS_SHOWN = 20;
 
-export function describeReport(report: LoadReport, watch: Watch): string {
-  const { seconds, quietSeconds, tally, visits, events, faults } = report;
+/** @param complaints of the Worker's log */
+export function describeReport(report: LoadReport, watch: Watch, complaints: string[]): string {
+  const { seconds, quietSeconds, tally, visits, events, agree, faults } = report;
   const growth = growthOf(watch.samples());
   const all = Object.values(tally);
   const requests = all.reduce((sum, { latencies }) => sum + latencies.length, 0);
@@ -27,17 +28,32 @@ export function describeReport(report: LoadReport, watch: Watch): string {
     "",
     `${requests} requests in ${seconds.toFixed(0)} s: ${(requests / seconds).toFixed(1)} a second; ${limited} limited (429)`,
     `${visits} connections, ${events} events, ${(events / seconds).toFixed(0)} a second`,
-    `cores busy: ${(watch.busy() * 100).toFixed(0)} %`,
-    `all effects were seen ${quietSeconds.toFixed(0)} s after the last answer`,
+    `cores busy: ${(watch.busy() * 100).toFixed(0)} % with all that the machine does; the runtime took ${watch.cpuSeconds().toFixed(0)} s of CPU`,
+    `rooms, REST and tables ${agree ? "agree" : "DIFFER"}, ${quietSeconds.toFixed(0)} s after the last answer`,
     `memory of the runtime, the least in each minute, MB: ${floorsOf(watch.samples())
       .map((floor) => floor.toFixed(0))
       .join(" ")}`,
     growth
       ? `memory from the second minute to the last: ${growth.from.toFixed(0)} to ${growth.to.toFixed(0)} MB: ${growth.grows ? "GROWS" : "does not grow"}`
       : "too short to tell whether memory grows",
-    faults.length === 0 ? "no faults" : `${faults.length} FAULTS, the first of them:`,
-    ...faults.slice(0, FAULTS_SHOWN).map((fault) => `  ${fault.slice(0, 500)}`),
+    complaints.length === 0 ? "no warnings or errors in the Worker's log" : "in the Worker's log:",
+    ...complaints.map((complaint) => `  ${complaint}`),
+    faults.length === 0 ? "no faults" : `${faults.length} FAULTS; of each kind the first:`,
+    ...byKind(faults),
   ].join("\n");
+}
+
+/** Faults that differ in numbers and ids alone are of a kind. */
+function byKind(faults: readonly string[]): string[] {
+  const kinds = new Map<string, string[]>();
+  for (const fault of faults) {
+    const kind = fault.replace(/"(requestId|content)":"[^"]*"/g, "").replace(/\d+/g, "N");
+    kinds.set(kind, [...(kinds.get(kind) ?? []), fault]);
+  }
+  return [...kinds.values()]
+    .sort((a, b) => b.length - a.length)
+    .slice(0, KINDS_SHOWN)
+    .map((same) => `  ${same.length} × ${same[0]?.slice(0, 500)}`);
 }
 
 function line(name: string, ...columns: string[]): string {

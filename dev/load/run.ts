@@ -11,7 +11,7 @@ import { type Follower, startFollower } from "./follower.ts";
 import { createRoomRecord, type RoomRecord } from "./room-record.ts";
 import { sendTraffic, type Tally } from "./traffic.ts";
 import { tableDifferences } from "./truth.ts";
-import { createWorld } from "./world.ts";
+import { createWorld, signIn } from "./world.ts";
 
 export type LoadOptions = {
   /** Of the Worker. */
@@ -29,6 +29,9 @@ export type LoadOptions = {
   seed: number;
   signal: AbortSignal;
   log: (line: string) => void;
+  /** Everybody is there and traffic begins; and its last answer has come. */
+  began?: () => void;
+  ended?: () => void;
 };
 
 export type LoadReport = {
@@ -39,17 +42,21 @@ export type LoadReport = {
   /** Connections, and events over all of them. */
   visits: number;
   events: number;
+  /** Whether rooms, REST and tables said the same in the end. */
+  agree: boolean;
   /** Everything that should not have been; empty: the run passed. */
   faults: string[];
 };
 
 /** One of five sockets is in somebody's own room. */
 const OWN_ROOM_SHARE = 5;
+/** Enough to tell their kinds. */
+const FAULTS_MAX = 10_000;
 /** Effects that were interrupted are made up for within a minute. */
 const QUIET_WITHIN_MS = 90_000;
 const LOOK_AGAIN_MS = 1_000;
-/** Sockets open at this pace, so that they do not all come at once. */
-const OPENING_MS = 5;
+/** So many sockets are on their way at first, and at the end; the next come when these are there. */
+const OPENING_AT_ONCE = 10;
 
 /** @throws when the forum cannot be made; everything later is a fault in the report */
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
@@ -62,7 +69,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
 
   const faults: string[] = [];
   const fault = (what: string): void => {
-    if (faults.length < 1_000) faults.push(what);
+    if (faults.length < FAULTS_MAX) faults.push(what);
   };
   const records = [
     ...world.postIds.map((id) => `post:${id}`),
@@ -89,11 +96,13 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
       record: room.record,
       follower: startFollower({ url, record: room.record, person, random, fault }),
     });
-    await sleep(OPENING_MS);
+    if (followers.length % OPENING_AT_ONCE === 0)
+      await Promise.all(followers.map(({ follower }) => follower.arrived));
   }
   await Promise.all(followers.map(({ follower }) => follower.arrived));
   log(`${followers.length} sockets, ${lanes} requests at once, for ${seconds} s`);
 
+  options.began?.();
   const startedAt = performance.now();
   const tally = await sendTraffic(
     { api, world, random, lanes },
@@ -101,17 +110,24 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
     fault,
   );
   const answeredAt = performance.now();
+  options.ended?.();
   signal.throwIfAborted();
 
-  log("quiet: everybody stays, and is to know what REST and the tables say");
-  await Promise.all(followers.map(({ follower }) => follower.settle()));
-  for (const difference of await settledDifferences()) fault(difference);
+  log("quiet: everybody comes to stay, and is to know what REST and the tables say");
+  for (const person of world.people) await signIn(api, person);
+  for (let start = 0; start < followers.length; start += OPENING_AT_ONCE) {
+    const next = followers.slice(start, start + OPENING_AT_ONCE);
+    await Promise.all(next.map(({ follower }) => follower.settle()));
+  }
+  const differences = await settledDifferences();
+  for (const difference of differences) fault(difference);
   const report = {
     seconds: (answeredAt - startedAt) / 1_000,
     quietSeconds: (performance.now() - answeredAt) / 1_000,
     tally,
     visits: followers.reduce((sum, { follower }) => sum + follower.visits(), 0),
     events: followers.reduce((sum, { follower }) => sum + follower.events(), 0),
+    agree: differences.length === 0,
     faults,
   };
   for (const { follower } of followers) follower.close();

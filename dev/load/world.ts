@@ -23,6 +23,13 @@ export type World = {
 
 type Session = { user: { id: number }; accessToken: string };
 
+/** Signs somebody in anew: the token before may be about to end. */
+export async function signIn(api: Api, person: Person): Promise<void> {
+  const { email, password } = person;
+  const json = { email, password };
+  person.accessToken = (await api.call<Session>({ method: "POST", path: "/auth/login", json })).accessToken;
+}
+
 /** Registers everybody and writes the posts, past nothing: over the API. */
 export async function createWorld(
   api: Api,

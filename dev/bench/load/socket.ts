@@ -4,27 +4,42 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 
-export type Listener = { close: () => void };
+export type Listener = {
+  /** Goes without a goodbye, as a phone does that loses its network. */
+  close: () => void;
+  /** Says goodbye, and goes when the server has answered that. */
+  leave: () => void;
+};
 
 const TEXT = 1;
 const CLOSE = 8;
-const OPEN_WITHIN_MS = 30_000;
+/** The server closed, or went, without a code. */
+const NO_STATUS = 1005;
+const ABNORMAL = 1006;
+/** A masked close frame with 1000; the mask is 0. */
+const GOODBYE = Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
+const OPEN_WITHIN_MS = 60_000;
 
 /**
  * Resolves when the connection is upgraded.
- * @param onText is told each text frame; `undefined` when the connection ends
- * @throws when the upgrade is refused, or takes over 30 s
+ * @param onText is told each text frame; `undefined` and the closing code when the connection ends
+ * @throws when the upgrade is refused, or takes over 60 s
  */
 export function listen(
   url: string,
   headers: Record<string, string>,
-  onText: (text: Buffer | undefined) => void,
+  onText: (text: Buffer | undefined, code?: number) => void,
 ): Promise<Listener> {
   const { hostname, port, pathname, search, host } = new URL(url);
   return new Promise((resolve, reject) => {
     const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    let closedWith = ABNORMAL;
+    const onClose = (code: number): void => {
+      closedWith = code;
+      socket.destroy();
+    };
     let parse = (chunk: Buffer): void => {
       const end = chunk.indexOf("\r\n\r\n");
       const status = /^HTTP\/1\.1 (\d+)/.exec(chunk.toString("latin1"))?.[1];
@@ -33,8 +48,8 @@ export function listen(
         return;
       }
       socket.setTimeout(0);
-      parse = frameParser(socket, onText);
-      resolve({ close: () => socket.destroy() });
+      parse = frameParser(onText, onClose);
+      resolve({ close: () => socket.destroy(), leave: () => socket.write(GOODBYE) });
       if (chunk.length > end + 4) parse(chunk.subarray(end + 4));
     };
     socket.setTimeout(OPEN_WITHIN_MS, () => socket.destroy(new Error("no answer to an upgrade")));
@@ -42,7 +57,7 @@ export function listen(
     socket.once("error", reject);
     socket.once("close", () => {
       reject(new Error("the connection was closed"));
-      onText(undefined);
+      onText(undefined, closedWith);
     });
     const lines = Object.entries({
       host,
@@ -57,7 +72,10 @@ export function listen(
 }
 
 /** Frames of a server: unmasked and, here, never in pieces. */
-function frameParser(socket: Socket, onText: (text: Buffer) => void): (chunk: Buffer) => void {
+function frameParser(
+  onText: (text: Buffer) => void,
+  onClose: (code: number) => void,
+): (chunk: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0);
   return (chunk) => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
@@ -65,7 +83,8 @@ function frameParser(socket: Socket, onText: (text: Buffer) => void): (chunk: Bu
       const frame = readFrame(rest);
       if (!frame) return;
       if (frame.opcode === TEXT) onText(frame.payload);
-      if (frame.opcode === CLOSE) socket.destroy();
+      if (frame.opcode === CLOSE)
+        onClose(frame.payload.length < 2 ? NO_STATUS : frame.payload.readUInt16BE(0));
       rest = rest.subarray(frame.end);
     }
   };
