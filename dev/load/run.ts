@@ -10,7 +10,7 @@ import { createApi } from "./api.ts";
 import { type Follower, startFollower } from "./follower.ts";
 import { createRoomRecord, type RoomRecord } from "./room-record.ts";
 import { sendTraffic, type Tally } from "./traffic.ts";
-import { tableDifferences } from "./truth.ts";
+import { heldBackOf, tableDifferences } from "./truth.ts";
 import { createWorld, signIn } from "./world.ts";
 
 export type LoadOptions = {
@@ -138,7 +138,11 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   async function settledDifferences(): Promise<string[]> {
     const giveUpAt = performance.now() + QUIET_WITHIN_MS;
     for (;;) {
-      const checks = [...records.map(({ record }) => record.differences(api)), tableDifferences(db, world)];
+      const heldBack = heldBackOf(db, world);
+      const checks = [
+        ...records.map(async ({ record }) => record.differences(api, await heldBack)),
+        tableDifferences(db, world),
+      ];
       const wrong = (await Promise.allSettled(checks)).flatMap((check) =>
         check.status === "fulfilled" ? check.value : [String(check.reason)],
       );
