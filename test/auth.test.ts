@@ -217,6 +217,23 @@ describe("POST /auth/register", () => {
 });
 
 describe("POST /auth/login", () => {
+  it("brings a hash of another cost up to date, so that its account takes no other time than none", async ({
+    expect,
+  }) => {
+    const { id, email, password } = await registerUser();
+    const client = anonymous({ settings: { BCRYPT_COST: String(Number(env.BCRYPT_COST) + 1) } });
+    const signIn = async (password: string) => {
+      const { status } = await client.post("/api/auth/login", { email, password });
+      await client.settled();
+      const [row] = await db.select({ hash: users.passwordHash }).from(users).where(eq(users.id, id));
+      return { status, cost: Number(row?.hash?.slice(4, 6)) - Number(env.BCRYPT_COST) };
+    };
+    expect(await signIn("wrong password")).toEqual({ status: 401, cost: 0 });
+    expect(await signIn(password)).toEqual({ status: 200, cost: 1 });
+    expect(await signIn(password)).toEqual({ status: 200, cost: 1 });
+    expect((await login({ email, password })).status).toBe(200);
+  });
+
   it("starts a session", async ({ expect }) => {
     const account = await registerUser();
     const { status, body, headers } = await login({ email: account.email, password: account.password });

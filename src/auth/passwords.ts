@@ -2,7 +2,7 @@
  * Password hashes (bcrypt).
  * @module
  */
-import { compare, genSalt, hash } from "bcryptjs";
+import { compare, genSalt, getRounds, hash } from "bcryptjs";
 import { byteLength } from "../common/text.ts";
 
 /** bcrypt reads no further: a longer password is refused instead of being cut. */
@@ -13,6 +13,8 @@ export type Passwords = {
   hash: (password: string) => Promise<string>;
   /** Compares in about the same time whether or not there is a hash to compare with. */
   verify: (password: string, hash: string | null | undefined) => Promise<boolean>;
+  /** Whether a hash was made at another cost, so that comparing with it takes another time than for an account that is not. */
+  isOutdated: (hash: string) => boolean;
 };
 
 /** Hashes of nothing, by cost, so that an unknown account costs the same work; kept for the life of the isolate. */
@@ -36,5 +38,6 @@ export function createPasswords(cost: number): Passwords {
       await compare(password, await decoy);
       return false;
     },
+    isOutdated: (stored) => getRounds(stored) !== cost,
   };
 }

@@ -228,6 +228,14 @@ export function createAuthRepository(db: Db) {
       return result.rowsAffected > 0;
     },
 
+    /** Puts another hash of the same password in the place of one, if that is still the user's. */
+    async replaceHash(userId: number, currentHash: string, nextHash: string): Promise<void> {
+      await db
+        .update(users)
+        .set({ passwordHash: nextHash })
+        .where(and(eq(users.id, userId), eq(users.passwordHash, currentHash)));
+    },
+
     /** Marks the effects of the end of a session at `dueAt` as done. */
     async settleSession(id: number, dueAt: Date): Promise<void> {
       await db

@@ -148,7 +148,12 @@ export function createAuthService(deps: Deps) {
       if (!good || !user || user.username === null) {
         throw new AppError("invalid_credentials", "The email address or the password is wrong");
       }
-      const { id, username, role, createdAt, sessionEpoch } = user;
+      const { id, username, role, createdAt, sessionEpoch, passwordHash } = user;
+      if (passwordHash !== null && passwords.isOutdated(passwordHash)) {
+        background("bring a password's hash up to date", async () =>
+          repository.replaceHash(id, passwordHash, await passwords.hash(input.password)),
+        );
+      }
       return startSession({ id, username, role, createdAt }, sessionEpoch, deviceLabel);
     },
 
