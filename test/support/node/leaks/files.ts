@@ -21,7 +21,7 @@ export function lookAtFolder(search: Search, folder: string): void {
       if (!WRANGLERS_LINE.test(line)) search.look(`logs ${basename(file)}`, line);
     }
   }
-  for (const file of filesBelow(join(folder, "redis", "appendonlydir"))) {
+  for (const file of filesBelow(join(folder, "redis"))) {
     if (file.endsWith(".aof")) lookAtJournal(search, readFileSync(file));
   }
   const qstash = join(folder, "qstash", "qstash.sqlite");
