@@ -44,6 +44,8 @@ export type Attempt = {
 
 /** Isolates among which the requests of a run are spread. */
 const ISOLATES = 2;
+/** How often the first way into a room is tried. */
+const ENTRIES = 10;
 
 function isolateOf({ seed }: Plan, nth: number): string {
   return `run-${seed >>> 0}-${nth}`;
@@ -82,9 +84,15 @@ export class Ear {
     this.#position ??= { epoch: ready.epoch, after: ready.seq };
   }
 
-  /** Comes back when the connection was lost. */
+  /** Joins for the first time: before anything happens, however often a slow machine refuses. */
+  async enter(): Promise<void> {
+    for (let left = ENTRIES; left > 0 && !this.#position; left -= 1) await this.connect();
+    if (!this.#position) this.complaints.push("there is no way in");
+  }
+
+  /** Comes back when the connection was lost, or could not be made. */
   async stay(): Promise<void> {
-    if (this.#connection?.closed()) await this.connect();
+    if (!this.#connection || this.#connection.closed()) await this.connect();
   }
 
   events(): EventFrame[] {
@@ -117,7 +125,7 @@ export async function play(plan: Plan, cast: Cast, stage: Stage): Promise<Histor
   const attempts: Attempt[] = [];
   const post = new Ear(stage, `post:${cast.postId}`, watcher);
   const user = new Ear(stage, `user:${author.id}`, author);
-  await Promise.all([post.connect(), user.connect()]);
+  await Promise.all([post.enter(), user.enter()]);
 
   async function perform(step: Step, name: string): Promise<void> {
     const actor = cast.actors[step.actor] ?? author;
