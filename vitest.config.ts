@@ -8,7 +8,9 @@ export default defineConfig({
     reporters: [
       "default",
       new LogKeeper(),
-      ...(process.env.CI ? [["json", { outputFile: ".local/test-report.json" }] as ["json", object]] : []),
+      ...(process.env.CI
+        ? [["json", { outputFile: process.env.TEST_REPORT ?? ".local/test-report.json" }] as ["json", object]]
+        : []),
     ],
     silent: "passed-only",
     projects: [
