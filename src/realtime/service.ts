@@ -5,6 +5,7 @@
 import type { Actor } from "../auth/actor.ts";
 import type { AccessTokens } from "../auth/tokens.ts";
 import { AppError } from "../common/errors.ts";
+import { within } from "../common/retry.ts";
 import type { PolledFrame, Position } from "./events.ts";
 import type { PollAnswer } from "./poll.ts";
 import { callRoom, type Room, type Rooms } from "./rooms.ts";
@@ -21,12 +22,15 @@ type Deps = {
 /** A signed-in user with the time at which the access token ends, in seconds since the epoch. */
 export type Visitor = { actor: Actor; expiresAt: number };
 
+/** Longest wait for a room to let somebody in, or to answer when it was told to stop waiting. */
+const ROOM_TIMEOUT_MS = 5_000;
+
 export type RoomsService = ReturnType<typeof createRoomsService>;
 
 export function createRoomsService({ rooms, accessTokens, postExists, now }: Deps) {
-  async function reach<T>(call: () => Promise<T>): Promise<T> {
+  async function reach<T>(timeoutMs: number, call: () => Promise<T>): Promise<T> {
     try {
-      return await callRoom(call);
+      return await within(timeoutMs, "The room", callRoom(call));
     } catch (cause) {
       throw unavailable(cause);
     }
@@ -58,7 +62,7 @@ export function createRoomsService({ rooms, accessTokens, postExists, now }: Dep
         expiresAt: expiresAt * 1000,
         position,
       };
-      const response = await reach(() => rooms.of(room).fetch(ticketRequest(ticket)));
+      const response = await reach(ROOM_TIMEOUT_MS, () => rooms.of(room).fetch(ticketRequest(ticket)));
       if (response.webSocket) return response.webSocket;
       if (response.status === 401) throw sessionEnded();
       if (response.status === 404) throw noSuchPost();
@@ -91,7 +95,10 @@ export function createRoomsService({ rooms, accessTokens, postExists, now }: Dep
       const request = { userId, sessionId, epoch, position, waiter, waitMs };
       let answer: PollAnswer;
       try {
-        answer = await Promise.race([reach(() => rooms.of(room).events(request)), unstoppable]);
+        answer = await Promise.race([
+          reach(waitMs + ROOM_TIMEOUT_MS, () => rooms.of(room).events(request)),
+          unstoppable,
+        ]);
       } finally {
         clearTimeout(timer);
       }
