@@ -16,7 +16,7 @@ describe("a run of chaos", () => {
   );
   it.for(batches)(
     `of the ${RUNS} seeds from %i on ends well`,
-    { timeout: 300_000 },
+    { timeout: 900_000 },
     async (from, { expect }) => {
       const seeds = Array.from({ length: RUNS }, (_, run) => from + run);
       expect(Object.fromEntries(await runChaos(seeds))).toEqual({});

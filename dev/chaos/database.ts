@@ -103,7 +103,7 @@ export async function letTimePass(db: Db, casts: readonly Cast[], dueSince: Date
     db
       .update(likes)
       .set({ effectsDueAt })
-      .where(and(inArray(likes.postId, postIds), isNotNull(likes.effectsDueAt))),
+      .where(and(inArray(likes.postId, postsOf(db, boardIds)), isNotNull(likes.effectsDueAt))),
     db
       .update(users)
       .set({ effectsDueAt })
@@ -124,6 +124,11 @@ export async function letTimePass(db: Db, casts: readonly Cast[], dueSince: Date
     .where(inArray(notificationReaders.userId, userIds));
 }
 
+/** Ids of all posts of the boards, as a part of a statement. */
+export function postsOf(db: Db, boardIds: number[]) {
+  return db.select({ id: posts.id }).from(posts).where(inArray(posts.boardId, boardIds));
+}
+
 export type Truth = Awaited<ReturnType<typeof truthOf>>;
 
 /** What there is of a run. */
@@ -133,7 +138,10 @@ export async function truthOf(db: Db, { boardId, postId, actors }: Cast) {
     db.select().from(boards).where(eq(boards.id, boardId)),
     db.select().from(posts).where(eq(posts.boardId, boardId)),
     db.select().from(comments).where(eq(comments.postId, postId)),
-    db.select().from(likes).where(eq(likes.postId, postId)),
+    db
+      .select()
+      .from(likes)
+      .where(inArray(likes.postId, postsOf(db, [boardId]))),
     db.select().from(users).where(inArray(users.id, userIds)),
     db.select().from(notifications).where(inArray(notifications.userId, userIds)),
   ]);

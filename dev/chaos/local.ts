@@ -6,6 +6,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createAccessTokens } from "../../src/auth/tokens.ts";
+import { createRedis } from "../../src/cache/client.ts";
 import { createMeter } from "../../src/common/meter.ts";
 import { createDb } from "../../src/db/client.ts";
 import { readConfig } from "../../src/env.ts";
@@ -22,7 +23,8 @@ import { castOf } from "./database.ts";
 import { planOf } from "./plan.ts";
 import { type Answer, type Connection, play, type Stage } from "./play.ts";
 import { recover } from "./recover.ts";
-import { CHAOS_HEADER } from "./taps.ts";
+import { wrongStatistics } from "./statistics.ts";
+import { CHAOS_HEADER, FLUSH_PATH } from "./taps.ts";
 
 const READY_WITHIN_MS = 90_000;
 /** Whoever gets no answer takes it for lost. */
@@ -35,7 +37,7 @@ export type LocalChaos = {
   /**
    * Plays the plans of the seeds at the same time.
    * @param killAfterMs kills the Worker's runtime in the middle, and starts it again
-   * @returns what is wrong in the end, by seed
+   * @returns what is wrong in the end, by seed; under -1 what concerns all of them
    */
   run: (seeds: readonly number[], killAfterMs?: number) => Promise<Map<number, string[]>>;
   close: () => Promise<void>;
@@ -69,6 +71,14 @@ export async function startLocalChaos(signal: AbortSignal): Promise<LocalChaos> 
   const config = readConfig(settings);
   if (!config.ok) throw new Error(`bad settings: ${JSON.stringify(config.problems)}`);
   const db = createDb(settings.DATABASE_URL, createMeter());
+  const redis = createRedis(
+    {
+      url: config.config.UPSTASH_REDIS_REST_URL,
+      token: config.config.UPSTASH_REDIS_REST_TOKEN,
+      timeoutMs: ANSWER_WITHIN_MS,
+    },
+    createMeter(),
+  );
   const tokens = createAccessTokens(config.config.JWT_KEYS, url);
   let child: Child | undefined;
   /** Settles when the Worker serves. */
@@ -127,6 +137,13 @@ export async function startLocalChaos(signal: AbortSignal): Promise<LocalChaos> 
       }
     },
     join: (room, actor, position) => joinRoom(url, room, actor.token, position, () => serving),
+    async flush(fault) {
+      await serving;
+      await fetch(`${url}${FLUSH_PATH}`, {
+        headers: { [CHAOS_HEADER]: JSON.stringify({ fault, isolate: "flush-0" }) },
+        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      }).catch(() => undefined);
+    },
     // QStash delivers by itself.
     deliver: async () => undefined,
   };
@@ -162,11 +179,15 @@ export async function startLocalChaos(signal: AbortSignal): Promise<LocalChaos> 
       }
       const wrong = await recover(await playing, {
         db,
+        redis,
         send: stage.send,
         dueSince: LONG_AGO,
         sweep: () => fire(url, EVERY_MINUTE),
       });
-      return new Map([...wrong].map(([{ plan }, lines]) => [plan.seed, lines]));
+      const outcome = new Map([...wrong].map(([{ plan }, lines]) => [plan.seed, lines]));
+      const statistics = await wrongStatistics(db, casts);
+      if (statistics.length > 0) outcome.set(-1, statistics);
+      return outcome;
     },
   };
 }

@@ -14,15 +14,21 @@ export type Fault =
   | { kind: "death"; after: number; lost: "request" | "answer" };
 
 /**
- * `before`: the connection breaks and nothing happened. `after`: it happened, its answer is lost. `error`: a status 500.
- * `hang`: no answer. `slow`: an answer, late.
+ * `before`: the connection breaks and nothing happened. `after`: it happened, its answer is lost. `half`: it happened, its
+ * answer breaks off in the middle. `error`: a status 500. `hang`: no answer. `slow`: two seconds on the way, there or back;
+ * what is late still happens when nobody waits any more.
  */
-export type FailureMode = "before" | "after" | "error" | "hang" | "slow";
+export type FailureMode = "before" | "after" | "half" | "error" | "hang" | "slow";
 
 /** `nth` chooses among what there is by then. */
 export type Deed =
   | { kind: "comment" | "post" | "edit_post" | "delete_post" | "like_post" | "unlike_post" | "erase" }
-  | { kind: "edit_comment" | "delete_comment" | "like_comment" | "unlike_comment"; nth: number };
+  | { kind: "edit_comment" | "delete_comment" | "like_comment" | "unlike_comment"; nth: number }
+  /** Posts that were written in the run, beside the one that it is about. */
+  | { kind: "edit_other_post" | "delete_other_post" | "like_other_post" | "unlike_other_post"; nth: number }
+  | { kind: "read_post" | "read_notifications" }
+  /** Of posts: the board's, its popular ones, the author's. */
+  | { kind: "read_list"; nth: number };
 
 export type Step = {
   /** Actor 0 wrote the post. */
@@ -36,12 +42,18 @@ export type Step = {
 export type Act = {
   /** They happen at the same time. */
   steps: Step[];
-  /** Somebody who listens loses the connection, and comes back where it was. */
-  reconnect: boolean;
+  /**
+   * Somebody who listens loses the connection, and comes back where it was: in the middle, or only when all is over. What
+   * befalls the first attempt to come back stands in `reconnectFault`.
+   */
+  reconnect: "at once" | "later" | null;
+  reconnectFault: Fault | null;
   /** So many jobs arrive, some of them twice at once. */
   deliveries: number;
   /** What befalls the first of them. */
   deliveryFault: Fault | null;
+  /** Counted views are written to the database, and what befalls that; undefined: they are not. */
+  flush: { fault: Fault | null } | undefined;
 };
 
 export type Plan = { seed: number; actors: number; acts: Act[] };
@@ -51,6 +63,8 @@ const MODES: readonly FailureMode[] = [
   "before",
   "after",
   "after",
+  "half",
+  "half",
   "error",
   "error",
   "hang",
@@ -64,10 +78,23 @@ const DEEDS: readonly Deed["kind"][] = [
   ...(Array(2).fill("unlike_post") as "unlike_post"[]),
   ...(Array(4).fill("like_comment") as "like_comment"[]),
   ...(Array(2).fill("unlike_comment") as "unlike_comment"[]),
+  ...(Array(3).fill("read_post") as "read_post"[]),
+  "read_list",
+  "read_list",
+  ...(Array(4).fill("read_notifications") as "read_notifications"[]),
   "edit_post",
   "edit_post",
   "post",
+  "post",
+  "edit_other_post",
+  "delete_other_post",
+  "like_other_post",
+  "like_other_post",
+  "unlike_other_post",
 ];
+const NUMBERED = /_comment$|_other_post$|^read_list$/;
+/** The author's room is the one that is listened to. */
+const BY_AUTHOR: readonly Deed["kind"][] = ["edit_post", "read_notifications"];
 /** Calls of a request and of what follows it; a death beyond is none. */
 const CALLS_MAX = 14;
 const ALWAYS = 1_000;
@@ -78,9 +105,12 @@ export function planOf(seed: number): Plan {
   const actors = 2 + random.below(3);
   const acts = Array.from({ length: 4 + random.below(4) }, (): Act => ({
     steps: Array.from({ length: 1 + random.below(3) }, () => stepOf(random, actors)),
-    reconnect: random.below(4) === 0,
+    reconnect: random.pick(["at once", "later", null, null]),
+    reconnectFault: random.below(2) === 0 ? faultOf(random) : null,
     deliveries: random.below(3),
     deliveryFault: random.below(3) === 0 ? faultOf(random) : null,
+    flush:
+      random.below(12) === 0 ? { fault: random.below(3) === 0 ? null : flushFaultOf(random) } : undefined,
   }));
   addOutage(random, acts);
   addEnding(random, acts, actors);
@@ -89,9 +119,9 @@ export function planOf(seed: number): Plan {
 
 function stepOf(random: Random, actors: number): Step {
   const kind = random.pick(DEEDS);
-  const deed = (kind.endsWith("_comment") ? { kind, nth: random.below(8) } : { kind }) as Deed;
+  const deed = (NUMBERED.test(kind) ? { kind, nth: random.below(8) } : { kind }) as Deed;
   return {
-    actor: kind === "edit_post" ? 0 : random.below(actors),
+    actor: BY_AUTHOR.includes(kind) ? 0 : random.below(actors),
     deed,
     fault: random.below(3) === 0 ? null : faultOf(random),
     again: random.below(2) === 0,
@@ -104,7 +134,7 @@ function faultOf(random: Random): Fault {
     return { kind: "death", after: random.below(CALLS_MAX), lost: random.pick(["request", "answer"]) };
   }
   if (kind === 3) {
-    const mode = random.pick(["before", "after", "error"] as const);
+    const mode = random.pick(["before", "after", "half", "error", "slow"] as const);
     return { kind: "failure", upstream: "db", mode, skip: random.below(3), count: 1 };
   }
   return {
@@ -116,6 +146,15 @@ function faultOf(random: Random): Fault {
   };
 }
 
+/** A flush asks Redis twice and the database twice, in between. */
+function flushFaultOf(random: Random): Fault {
+  if (random.below(2) === 0) {
+    return { kind: "death", after: random.below(4), lost: random.pick(["request", "answer"]) };
+  }
+  const mode = random.pick(["before", "after", "half", "error", "slow"] as const);
+  return { kind: "failure", upstream: random.pick(["redis", "db"]), mode, skip: random.below(2), count: 1 };
+}
+
 /** One upstream is away for some time: whatever happens meanwhile and has no fault of its own meets that. */
 function addOutage(random: Random, acts: Act[]): void {
   if (random.below(2) === 0) return;
@@ -124,7 +163,7 @@ function addOutage(random: Random, acts: Act[]): void {
   const fault: Fault = {
     kind: "failure",
     upstream: random.pick(["redis", "qstash", "room"]),
-    mode: random.pick(["before", "error", "after"]),
+    mode: random.pick(["before", "error", "after", "half"]),
     skip: 0,
     count: ALWAYS,
   };

@@ -8,7 +8,24 @@ import type { Fault, Upstream } from "./plan.ts";
 /** Says what befalls a request, where it comes from outside. JSON: `{ fault, isolate }`. */
 export const CHAOS_HEADER = "x-liveforum-chaos";
 
-const SLOW_MS = 120;
+/** Where a Worker with taps writes the counted views to the database. */
+export const FLUSH_PATH = "/chaos/flush";
+
+/** How long what is slow is on its way. */
+export const SLOW_MS = 2_000;
+
+const late = () => new Promise((resolve) => setTimeout(resolve, SLOW_MS));
+
+async function lateCall<T>(send: () => Promise<T>): Promise<T> {
+  await late();
+  return send();
+}
+
+async function lateAnswer<T>(send: () => Promise<T>): Promise<T> {
+  const answer = await send();
+  await late();
+  return answer;
+}
 
 /** A promise of somebody who is dead. */
 const never = <T>(): Promise<T> => new Promise(() => undefined);
@@ -33,12 +50,17 @@ class Tap {
     return this.#died.promise;
   }
 
-  /** @param broken what an answer with status 500 is; without it, the call rejects */
+  /**
+   * @param send the call, given the signal of who waits; without one, it happens whether or not anybody does
+   * @param broken what an answer with status 500 is; without it, the call rejects
+   * @param halve an answer that breaks off in the middle, with or without an error; without it, the call rejects
+   */
   async pass<T>(
     upstream: Upstream,
-    call: () => Promise<T>,
-    { signal, broken }: { signal?: AbortSignal | null | undefined; broken?: () => T } = {},
+    send: (signal?: AbortSignal) => Promise<T>,
+    { signal, broken, halve }: PassOptions<T> = {},
   ): Promise<T> {
+    const call = () => send(signal ?? undefined);
     const call_ = this.#calls++;
     const nth = this.#callsTo[upstream]++;
     if (this.#dead) return never();
@@ -47,7 +69,7 @@ class Tap {
     if (fault.kind === "death") {
       if (call_ < fault.after) return call();
       this.#dead = true;
-      if (fault.lost === "answer") await call().catch(() => undefined);
+      if (fault.lost === "answer") await call().then(lose, () => undefined);
       this.#died.resolve();
       return never();
     }
@@ -57,20 +79,61 @@ class Tap {
       case "before":
         throw new TypeError("Network connection lost.");
       case "after":
-        await call();
+        lose(await call());
         throw new TypeError("Network connection lost.");
+      case "half": {
+        const answer = await call();
+        if (halve) return halve(answer, nth % 2 === 0);
+        lose(answer);
+        throw new TypeError("Network connection lost.");
+      }
       case "error":
         if (broken) return broken();
         throw new Error("internal error");
       case "hang":
-        return new Promise((_, reject) => {
-          signal?.addEventListener("abort", () => reject(signal.reason as Error));
-        });
-      default:
-        await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
-        return call();
+        return abandoned<T>(signal);
+      default: {
+        const slow = nth % 2 === 0 ? lateCall(send) : lateAnswer(send);
+        return Promise.race([slow, abandoned<T>(signal)]);
+      }
     }
   }
+}
+
+/** What nobody got: the connection that came with it ends. */
+function lose(answer: unknown): void {
+  const socket = answer instanceof Response ? answer.webSocket : null;
+  socket?.accept();
+  socket?.close(1001, "lost");
+}
+
+type PassOptions<T> = {
+  signal?: AbortSignal | null | undefined;
+  broken?: () => T;
+  halve?: (answer: T, torn: boolean) => Promise<T>;
+};
+
+/** Rejects when nobody waits any more, and never before. */
+function abandoned<T>(signal: AbortSignal | null | undefined): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<T>();
+  signal?.addEventListener("abort", () => reject(signal.reason as Error));
+  return promise;
+}
+
+/** The first half of an answer, and then an end, or the end of the connection. */
+async function halfOf(response: Response, torn: boolean): Promise<Response> {
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(bytes.subarray(0, Math.ceil(bytes.length / 2)));
+      if (!torn) controller.close();
+    },
+    pull(controller) {
+      controller.error(new TypeError("Network connection lost."));
+    },
+  });
+  const type = response.headers.get("content-type") ?? "application/json";
+  return new Response(body, { status: response.status, headers: { "content-type": type } });
 }
 
 /** The settings that say where upstreams are and how to get in. */
@@ -80,7 +143,10 @@ export type Addresses = {
   UPSTASH_REDIS_REST_TOKEN: string;
   QSTASH_URL: string;
   QSTASH_TOKEN: string;
+  REDIS_TIMEOUT_MS: string;
 };
+/** Whoever meets no fault waits as long as it takes: a busy machine is not one. */
+const CALM_REDIS_TIMEOUT_MS = "10000";
 type Namespace = { getByName: (name: string) => object };
 type Bindings = Addresses & { POST_ROOM: Namespace; USER_ROOM: Namespace };
 
@@ -137,7 +203,7 @@ export function installTaps<Env extends object>({ env, takeJob }: TapsOptions<En
     if (!tap) throw new Error("a call of nobody's");
     headers.set("authorization", authorization);
     const { signal, ...rest } = init ?? {};
-    const call = async (): Promise<Response> => {
+    const call = async (heeded?: AbortSignal): Promise<Response> => {
       if (upstream === "qstash" && takeJob) {
         const deduplicationId = headers.get("upstash-deduplication-id") ?? "";
         takeJob({
@@ -150,11 +216,11 @@ export function installTaps<Env extends object>({ env, takeJob }: TapsOptions<En
       return realFetch(`${origin}${text.slice(url.origin.length)}`, {
         ...rest,
         headers,
-        ...(signal ? { signal } : {}),
+        ...(heeded ? { signal: heeded } : {}),
       });
     };
     const broken = () => Response.json({ error: "internal error" }, { status: 500 });
-    return tap.pass(upstream, call, { signal, broken });
+    return tap.pass(upstream, call, { signal, broken, halve: halfOf });
   };
 
   function tapped(namespace: Namespace, tap: Tap): Namespace {
@@ -185,6 +251,7 @@ export function installTaps<Env extends object>({ env, takeJob }: TapsOptions<En
         UPSTASH_REDIS_REST_TOKEN: tag,
         QSTASH_URL: `http://${HOSTS.qstash}`,
         QSTASH_TOKEN: tag,
+        ...(fault ? {} : { REDIS_TIMEOUT_MS: CALM_REDIS_TIMEOUT_MS }),
         POST_ROOM: tapped(real.POST_ROOM, tap),
         USER_ROOM: tapped(real.USER_ROOM, tap),
       };

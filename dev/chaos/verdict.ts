@@ -4,6 +4,7 @@
  */
 import type { EventFrame } from "../../src/realtime/events.ts";
 import type { Truth } from "./database.ts";
+import type { Ear } from "./ear.ts";
 import type { Attempt, History } from "./play.ts";
 
 /** What REST shows to the post's author in the end; the post is null when it is gone. */
@@ -14,7 +15,17 @@ export type Shown = {
   unread: number[];
 };
 
-type Check = (what: string, found: unknown, wanted: unknown) => void;
+export type Check = (what: string, found: unknown, wanted: unknown) => void;
+
+/** Collects what is not as it is wanted. */
+export function checker(): { wrong: string[]; check: Check } {
+  const wrong: string[] = [];
+  const check: Check = (what, found, wanted) => {
+    const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
+    if (left !== right) wrong.push(`${what}: ${left} instead of ${right}`);
+  };
+  return { wrong, check };
+}
 
 /** Complaints, each a line; none when all is well. */
 export function verdict(
@@ -22,11 +33,7 @@ export function verdict(
   truth: Truth,
   shown: Shown,
 ): string[] {
-  const wrong: string[] = [];
-  const check: Check = (what, found, wanted) => {
-    const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
-    if (left !== right) wrong.push(`${what}: ${left} instead of ${right}`);
-  };
+  const { wrong, check } = checker();
   for (const ear of [post, user]) {
     for (const complaint of ear.complaints) wrong.push(`${ear.room}: ${complaint}`);
     const seqs = ear.events().map(({ seq }) => seq);
@@ -42,9 +49,9 @@ export function verdict(
   checkAnswers(attempts, killed, truth, cast.postId, check);
   checkDue(truth, check);
   checkCounts(truth, cast.postId, shown, check);
-  checkPostRoom(post.events(), truth, row, check);
+  checkPostRoom(post, truth, row, check);
   if (!gone) check("version shown", [shown.post?.version, shown.post?.content], [row.version, row.content]);
-  checkNotifications(truth, cast.postId, gone, check);
+  checkNotifications(truth, cast.postId, attempts, check);
   checkUserRoom(user.events(), truth, cast.actors[0]?.id ?? 0, shown, check);
   return wrong;
 }
@@ -72,11 +79,11 @@ function checkAnswers(
       if (!excused) check(`${what}: its answer`, status >= 200 && status < 500, true);
     }
     if (kind !== "comment" && kind !== "post") continue;
-    if (id !== undefined) {
-      const rows: { id: number }[] = kind === "post" ? truth.posts : truth.comments;
-      check(`${what}: row of a 201`, rows.filter((row) => row.id === id).length, 1);
-    }
-    const edited = truth.comments.some((row) => row.id === id && (row.version > 1 || row.deletedAt !== null));
+    const table: { id: number; version: number; deletedAt: Date | null }[] =
+      kind === "post" ? truth.posts : truth.comments;
+    if (id !== undefined) check(`${what}: row of a 201`, table.filter((row) => row.id === id).length, 1);
+    // What was edited has another text, and what was deleted has none.
+    const edited = table.some((row) => row.id === id && (row.version > 1 || row.deletedAt !== null));
     const ids = made(kind, text);
     if (!edited) check(`${what}: rows under one key`, ids.length <= 1, true);
     if (!edited && id !== undefined) check(`${what}: its row`, ids, [id]);
@@ -108,8 +115,8 @@ function checkCounts(truth: Truth, postId: number, shown: Shown, check: Check): 
     truth.likes.filter((like) => like.active && like.targetType === type && like.targetId === id).length;
   const post = living.find(({ id }) => id === postId);
   const comments = truth.comments.filter(({ deletedAt }) => deletedAt === null);
+  for (const { id, likeCount } of living) check(`likes of post ${id}`, likeCount, likesOf("post", id));
   if (post) {
-    check("likes of the post", post.likeCount, likesOf("post", post.id));
     check("comments of the post", post.commentCount, comments.length);
     check("likes shown", shown.post?.likeCount, post.likeCount);
     check("comments shown", shown.post?.commentCount, post.commentCount);
@@ -120,11 +127,14 @@ function checkCounts(truth: Truth, postId: number, shown: Shown, check: Check): 
 
 type PostRow = Truth["posts"][number];
 
-function checkPostRoom(events: readonly EventFrame[], truth: Truth, post: PostRow, check: Check): void {
+function checkPostRoom(ear: Ear, truth: Truth, post: PostRow, check: Check): void {
+  const events = ear.events();
   const gone = post.deletedAt !== null;
   const about = <Type extends EventFrame["type"]>(type: Type) =>
     events.filter((event): event is Extract<EventFrame, { type: Type }> => event.type === type);
-  check("deletions of the post told", about("post_deleted").length, gone ? 1 : 0);
+  const deletions = about("post_deleted").length;
+  // Whoever was away when the post went finds no room any more.
+  check("deletions of the post told", deletions, gone && !(ear.isShutOut && deletions === 0) ? 1 : 0);
   for (const row of truth.comments) {
     const of = (type: "comment_added" | "comment_updated" | "comment_deleted") =>
       about(type).filter(({ data }) => data.id === row.id);
@@ -185,37 +195,74 @@ function isShown({ withdrawnAt }: NotificationRow): boolean {
   return withdrawnAt === null;
 }
 
-/** Who must be told of what: `reader type target` to the people behind it. Nobody reads in these runs. */
-function expected(truth: Truth, postId: number, gone: boolean): Map<string, Set<number>> {
+/** Who must be told of what: `reader type target` to the people behind it. */
+function expected(truth: Truth, postId: number): Map<string, Set<number>> {
   const people = new Map<string, Set<number>>();
-  if (gone) return people;
-  const living = truth.comments.filter(({ deletedAt }) => deletedAt === null);
-  const author = truth.posts.find(({ id }) => id === postId)?.authorId;
-  const erased = new Set(truth.users.filter(({ erasedAt }) => erasedAt !== null).map(({ id }) => id));
+  const authors = new Map(
+    truth.posts.filter(({ deletedAt }) => deletedAt === null).map(({ id, authorId }) => [id, authorId]),
+  );
+  const living = authors.has(postId) ? truth.comments.filter(({ deletedAt }) => deletedAt === null) : [];
+  const erased = erasedOf(truth);
   const add = (reader: number | undefined, actor: number, what: string) => {
     if (reader === undefined || reader === actor || erased.has(reader)) return;
     const key = `${reader} ${what}`;
     people.set(key, (people.get(key) ?? new Set()).add(actor));
   };
-  for (const { authorId } of living) add(author, authorId, `comment post ${postId}`);
+  for (const { authorId } of living) add(authors.get(postId), authorId, `comment post ${postId}`);
   for (const { active, userId, targetType, targetId } of truth.likes) {
     if (!active) continue;
-    if (targetType === "post") add(author, userId, `like post ${targetId}`);
+    if (targetType === "post") add(authors.get(targetId), userId, `like post ${targetId}`);
     else add(living.find(({ id }) => id === targetId)?.authorId, userId, `like comment ${targetId}`);
   }
   return people;
 }
 
-function checkNotifications(truth: Truth, postId: number, gone: boolean, check: Check): void {
-  const erased = new Set(truth.users.filter(({ erasedAt }) => erasedAt !== null).map(({ id }) => id));
-  const told = truth.notifications
-    .filter((row) => isShown(row) && !erased.has(row.userId))
-    .map((row) => `${row.userId} ${row.type} ${row.targetType} ${row.targetId} by ${row.actorCount}`)
-    .sort((a, b) => (a < b ? -1 : 1));
-  const wanted = [...expected(truth, postId, gone)]
-    .map(([key, actors]) => `${key} by ${actors.size}`)
-    .sort((a, b) => (a < b ? -1 : 1));
-  check("notifications", told, wanted);
+function erasedOf(truth: Truth): Set<number> {
+  return new Set(truth.users.filter(({ erasedAt }) => erasedAt !== null).map(({ id }) => id));
+}
+
+/** The author alone reads; whoever did not is told of everything in one notification for each target. */
+function checkNotifications(truth: Truth, postId: number, attempts: readonly Attempt[], check: Check): void {
+  const readers = new Set(
+    attempts.filter(({ kind }) => kind === "read_notifications").map(({ actorId }) => actorId),
+  );
+  const erased = erasedOf(truth);
+  const wanted = expected(truth, postId);
+  const shown = truth.notifications.filter((row) => isShown(row) && !erased.has(row.userId));
+  const keyOf = (row: NotificationRow) => `${row.userId} ${row.type} ${row.targetType} ${row.targetId}`;
+  const behind = (row: NotificationRow) =>
+    new Set(
+      truth.behind
+        .filter(({ notificationId, active }) => active && notificationId === row.id)
+        .map(({ actorId }) => actorId),
+    );
+  const lines = (of: (readerId: number) => boolean) => [
+    shown
+      .filter(({ userId }) => of(userId))
+      .map((row) => `${keyOf(row)} by ${row.actorCount}`)
+      .sort(),
+    [...wanted]
+      .filter(([key]) => of(Number(key.split(" ")[0])))
+      .map(([key, actors]) => `${key} by ${actors.size}`)
+      .sort(),
+  ];
+  const [told, due] = lines((userId) => !readers.has(userId));
+  check("notifications", told, due);
+  for (const row of shown) {
+    if (!row.isRead) check(`people behind notification ${row.id}`, row.actorCount, behind(row).size);
+  }
+  // What was read stays when it is taken back; what is unread tells of what is, once.
+  for (const [key, actors] of wanted) {
+    const rows = shown.filter((row) => keyOf(row) === key);
+    check(`unread notifications of ${key}`, rows.filter(({ isRead }) => !isRead).length <= 1, true);
+    const known = new Set(rows.flatMap((row) => [...behind(row)]));
+    for (const actor of actors) check(`${key} tells of ${actor}`, known.has(actor), true);
+  }
+  for (const row of shown.filter(({ isRead }) => !isRead)) {
+    for (const actor of behind(row)) {
+      check(`${keyOf(row)} tells of ${actor}, who is`, wanted.get(keyOf(row))?.has(actor), true);
+    }
+  }
 }
 
 function checkUserRoom(
@@ -242,9 +289,12 @@ function checkUserRoom(
       check(`notification ${id} told twice`, heard.get(id) === text, false);
       heard.set(id, text);
       count = event.data.unreadCount;
-    } else if (event.type === "notification_read" && "ids" in event.data) {
-      for (const id of event.data.ids) heard.delete(id);
-      count = event.data.unreadCount;
+    } else if (event.type === "notification_read") {
+      const { data } = event;
+      for (const id of heard.keys()) {
+        if ("ids" in data ? data.ids.includes(id) : id <= data.upTo) heard.delete(id);
+      }
+      count = data.unreadCount;
     }
   }
   check(

@@ -16,6 +16,7 @@ import {
   type Stage,
 } from "../../dev/chaos/play.ts";
 import { installTaps } from "../../dev/chaos/taps.ts";
+import { wrongStatistics } from "../../dev/chaos/statistics.ts";
 import { recover } from "../../dev/chaos/recover.ts";
 import { createApp } from "../../src/app.ts";
 import { createAccessTokens } from "../../src/auth/tokens.ts";
@@ -25,9 +26,9 @@ import { createMeter } from "../../src/common/meter.ts";
 import { readConfig } from "../../src/env.ts";
 import { SCHEDULE } from "../../src/scheduled.ts";
 import { buildServices } from "../../src/services.ts";
-import { db } from "./database.ts";
+import { db, redis } from "./database.ts";
 import { signature } from "./jobs.ts";
-import { upgrade } from "./rooms.ts";
+import { upgradeRequest } from "./rooms.ts";
 import { TestSocket } from "./sockets.ts";
 
 /** What is due of chaos is due since then, and swept by a clock of this time: other files' effects are left alone. */
@@ -119,9 +120,12 @@ export async function runChaos(seeds: readonly number[]): Promise<Map<number, st
     const queue = queueOf(`run-${seed >>> 0}`);
     return {
       send,
-      async join(room, actor, position) {
-        const response = await upgrade(room, actor.token, position);
-        if (!response.webSocket) return undefined;
+      async join(room, actor, position, fault) {
+        const knock = (fault: Fault | null) =>
+          fetchTapped(upgradeRequest(room, actor.token, position), fault, "listener-0");
+        let response = await knock(fault);
+        if (!response?.webSocket && fault) response = await knock(null);
+        if (!response?.webSocket) return undefined;
         const socket = new TestSocket(response.webSocket);
         await socket.next("ready");
         return {
@@ -139,32 +143,43 @@ export async function runChaos(seeds: readonly number[]): Promise<Map<number, st
         const patience = new Promise((resolve) => setTimeout(resolve, DELIVERY_PATIENCE_MS));
         await Promise.race([Promise.all(deliveries), patience]);
       },
+      async flush(fault) {
+        const tapped = taps.tap(fault, "flush-0", () => calm);
+        const services = servicesOf(tapped.env);
+        services.redis.relax();
+        await Promise.race([services.flushViews().catch(() => undefined), tapped.died]);
+      },
     };
   }
 
-  async function sweep(): Promise<void> {
-    const tapped = taps.tap(null, "sweep-0");
+  function servicesOf(tapped: object, now = () => new Date()) {
     const log = createLogger({ chaos: true });
     const queue = createBackgroundQueue((promise) => void promise, log);
     queue.start();
     const { background, effects } = queue;
-    const servicesAt = (now: () => Date) =>
-      buildServices(configOf(tapped.env), {
-        env: tapped.env,
-        meter: createMeter(),
-        log,
-        background,
-        effects,
-        now,
-      });
-    const [then, now] = [servicesAt(() => SWEPT_AT), servicesAt(() => new Date())];
-    const tasks = (SCHEDULE["* * * * *"] ?? []).filter((task) => task.sweep);
+    return buildServices(configOf(tapped), {
+      env: tapped as WorkerBindings,
+      meter: createMeter(),
+      log,
+      background,
+      effects,
+      now,
+    });
+  }
+
+  async function sweep(): Promise<void> {
+    const tapped = taps.tap(null, "sweep-0");
+    const [then, now] = [servicesOf(tapped.env, () => SWEPT_AT), servicesOf(tapped.env)];
+    const isDue = ({ label, sweep }: { label: string; sweep?: true }) =>
+      sweep && label !== "tell of notifications";
     await Promise.all(
-      tasks.map(({ label, run }) =>
-        run(label === "tell of notifications" ? now : then).catch((error: unknown) =>
-          log.error("a sweep failed", error, { label }),
-        ),
-      ),
+      (SCHEDULE["* * * * *"] ?? []).map(async (task) => {
+        try {
+          await task.run(isDue(task) ? then : now);
+        } catch (error) {
+          console.error("a sweep failed", task.label, error);
+        }
+      }),
     );
   }
 
@@ -184,6 +199,7 @@ export async function runChaos(seeds: readonly number[]): Promise<Map<number, st
   calm = true;
   const wrong = await recover(histories, {
     db,
+    redis,
     send,
     dueSince: LONG_AGO,
     async sweep() {
@@ -192,6 +208,7 @@ export async function runChaos(seeds: readonly number[]): Promise<Map<number, st
     },
   });
   const outcome = new Map([...wrong].map(([{ plan }, lines]) => [plan.seed, lines]));
+  complaints.push(...(await wrongStatistics(db, casts)));
   if (complaints.length > 0) outcome.set(-1, complaints);
   return outcome;
 }

@@ -17,16 +17,18 @@ import { readPost, thread } from "./threads.ts";
 
 /** Asks the API for a socket. */
 export async function upgrade(room: string, accessToken: string, position?: Position): Promise<Response> {
+  return exports.default.fetch(upgradeRequest(room, accessToken, position));
+}
+
+export function upgradeRequest(room: string, accessToken: string, position?: Position): Request {
   const query = position ? `?epoch=${position.epoch}&after=${position.after}` : "";
-  return exports.default.fetch(
-    new Request(`${ORIGIN}/api/rooms/${room}${query}`, {
-      headers: {
-        upgrade: "websocket",
-        "sec-websocket-protocol": `liveforum.v1, bearer.${accessToken}`,
-        "cf-connecting-ip": randomAddress(),
-      },
-    }),
-  );
+  return new Request(`${ORIGIN}/api/rooms/${room}${query}`, {
+    headers: {
+      upgrade: "websocket",
+      "sec-websocket-protocol": `liveforum.v1, bearer.${accessToken}`,
+      "cf-connecting-ip": randomAddress(),
+    },
+  });
 }
 
 /** Joins a room over the API, and takes `ready`. @throws when it is refused */
