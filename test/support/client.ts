@@ -165,7 +165,8 @@ export async function checked<Body>(method: string, path: string, response: Resp
   const violations: string[] = [];
   const requestId = headers.get("x-request-id");
   if (!requestId) violations.push("x-request-id is missing");
-  if (!headers.has("cache-control")) violations.push("nothing is said of caching");
+  // An upgrade is nothing that could be kept.
+  if (status !== 101 && !headers.has("cache-control")) violations.push("nothing is said of caching");
   for (const [name, part] of Object.entries(SECURITY_HEADERS)) {
     if (!headers.get(name)?.includes(part)) violations.push(`${name} is ${headers.get(name)}`);
   }
