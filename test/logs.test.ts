@@ -42,6 +42,18 @@ describe("the line of a request", () => {
     expect(String(lines[0]?.["route"])).toMatch(/^\/api\/boards\/[:{]id\}?$/);
   });
 
+  it("names the route that answered, not another one whose pattern fits too", async ({ expect }) => {
+    const client = anonymous({ settings: {} });
+    const lines = await logged(async () => {
+      await client.get("/api/posts/popular");
+      await client.get("/api/users/me");
+      await client.get("/api/posts/1");
+      await client.get("/api/nothing");
+    });
+    const routes = ["/api/posts/popular", "/api/users/me", "/api/posts/:id", "/*"];
+    expect(lines.map((line) => line["route"])).toEqual(routes);
+  });
+
   it("comes once for each, refused ones included", async ({ expect }) => {
     const client = anonymous({ settings: {} });
     const lines = await logged(async () => {

@@ -3,7 +3,7 @@
  * @module
  */
 import { createMiddleware } from "hono/factory";
-import { matchedRoutes } from "hono/route";
+import { routePath } from "hono/route";
 import { AppError } from "../../common/errors.ts";
 import { createBackgroundQueue } from "../../common/background.ts";
 import { createLogger } from "../../common/logger.ts";
@@ -62,7 +62,7 @@ export function requestContext(buildServices: (config: Config, context: Services
     log.info("request", {
       method: c.req.method,
       // The pattern, not the path: a path can hold anything a client puts there.
-      route: matchedRoutes(c).at(-1)?.path ?? "",
+      route: routePath(c),
       status: c.res.status,
       durationMs: Math.round(performance.now() - startedAt),
       userId: c.get("actor")?.id ?? null,
