@@ -3,21 +3,17 @@
  * every route with marked secrets leaves none behind, and one that lay about would be found.
  */
 import { appendFileSync, mkdirSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, inject, it, onTestFinished } from "vitest";
-import { startCloud } from "../dev/cloud/cloud.ts";
 import { migrate } from "../dev/cloud/migrate.ts";
 import { queryMysql } from "../dev/cloud/mysql.ts";
-import { FREE_PORTS } from "../dev/cloud/ports.ts";
 import { askRedis } from "../dev/cloud/redis.ts";
 import { workerSettings } from "../dev/cloud/settings.ts";
 import { lookAndClose } from "./support/node/leaks/cloud.ts";
-import { createSearch, refuseLeaks, secretsOf, unmistakableSecrets } from "./support/node/leaks/search.ts";
+import { createSearch, refuseLeaks, secretsOf } from "./support/node/leaks/search.ts";
 import { WALK_KINDS, walk } from "./support/node/leaks/walk.ts";
-import { startOwnCloud } from "./support/node/own-cloud.ts";
+import { startOwnCloud, startPrivateCloud } from "./support/node/own-cloud.ts";
 
 describe("after a walk through every route, limits switched on", () => {
   it("nothing that was stored or logged holds what belongs elsewhere", async ({ expect }) => {
@@ -90,16 +86,7 @@ describe("the search", () => {
   });
 
   it("finds what was planted at any place, though it is gone by the end", async ({ expect }) => {
-    const cloud = await startCloud({
-      dataDir: join(await mkdtemp(join(tmpdir(), "liveforum-own-")), "data"),
-      ports: FREE_PORTS,
-      own: {},
-      secrets: unmistakableSecrets(),
-      qstashSpeed: 1,
-      removeOnDeath: true,
-      log: () => {},
-      signal: new AbortController().signal,
-    });
+    const cloud = await startPrivateCloud();
     onTestFinished(cloud.close);
     const planted = workerSettings(cloud.secrets, { ...cloud, publicUrl: "" }, {});
     const search = createSearch(secretsOf(planted));

@@ -40,6 +40,7 @@ const page = secureHeaders({
 export function securityHeaders(...pagePaths: string[]): MiddlewareHandler<AppEnv> {
   return createMiddleware<AppEnv>(async function securityHeaders(c, next) {
     await (pagePaths.includes(c.req.path) ? page(c, next) : api(c, next));
-    if (!c.res.webSocket && !c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
+    if (!c.res.webSocket && !c.res.headers.has("cache-control"))
+      c.res.headers.set("cache-control", "no-store");
   });
 }

@@ -33,7 +33,6 @@ async function follow({ url, credentials, postId, first, last }: Task): Promise<
   return { states, transport: thread.room.transport, contents };
 }
 
-// oxlint-disable-next-line import/no-default-export -- a Worker's entry
 export default {
   async fetch(request: Request): Promise<Response> {
     return Response.json(await follow((await request.json()) as Task));

@@ -29,12 +29,9 @@ export type OwnCloud = Omit<Cloud, "close"> & {
   close: () => Promise<void>;
 };
 
-/**
- * Starts private servers, gateways and a Worker on free ports; the database has its tables and nothing in them.
- * @param kinds of what must not be stored or logged, beside what never may
- */
-export async function startOwnCloud(choices: Choices, kinds: readonly Kind[] = []): Promise<OwnCloud> {
-  const cloud = await startCloud({
+/** Starts private servers and gateways on free ports, with secrets that can be searched for. */
+export async function startPrivateCloud(): Promise<Cloud> {
+  return startCloud({
     dataDir: join(await mkdtemp(join(tmpdir(), "liveforum-own-")), "data"),
     ports: FREE_PORTS,
     own: {},
@@ -44,6 +41,14 @@ export async function startOwnCloud(choices: Choices, kinds: readonly Kind[] = [
     log: () => {},
     signal: new AbortController().signal,
   });
+}
+
+/**
+ * Starts private servers, gateways and a Worker on free ports; the database has its tables and nothing in them.
+ * @param kinds of what must not be stored or logged, beside what never may
+ */
+export async function startOwnCloud(choices: Choices, kinds: readonly Kind[] = []): Promise<OwnCloud> {
+  const cloud = await startPrivateCloud();
   try {
     const settings = workerSettings(
       cloud.secrets,
