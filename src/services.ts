@@ -206,6 +206,7 @@ export function buildServices(config: Config, context: ServicesContext) {
       redis,
       qstash: { url: config.QSTASH_URL, token: config.QSTASH_TOKEN },
       meter,
+      now,
     }),
   };
 }

@@ -135,7 +135,7 @@ describe("while Redis is away", () => {
       const name = `${titleOf(line)}, ${way}`;
       expect(String(status), name).toBe(wellOf(line));
       if (line.name === "GET /api/health") {
-        expect(body).toEqual({ status: "degraded", checks: { db: "ok", redis: "down", qstash: "ok" } });
+        expect(body).toMatchObject({ status: "degraded", checks: { db: "ok", redis: "down", qstash: "ok" } });
       }
       if (status !== 101) {
         // Counted by the isolate.
@@ -159,7 +159,7 @@ describe("while QStash is away", () => {
       const name = `${titleOf(line)}, ${way}`;
       expect(String(status), name).toBe(wellOf(line));
       if (line.name === "GET /api/health") {
-        expect(body).toEqual({ status: "degraded", checks: { db: "ok", redis: "ok", qstash: "down" } });
+        expect(body).toMatchObject({ status: "degraded", checks: { db: "ok", redis: "ok", qstash: "down" } });
         continue;
       }
       await client.settled();

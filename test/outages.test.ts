@@ -32,7 +32,6 @@ import { comment, commentRow, like, newPost } from "./support/threads.ts";
 
 const NO_REDIS = { UPSTASH_REDIS_REST_URL: `http://${CLOSED_PORT}` };
 const NO_DATABASE = { DATABASE_URL: `http://lf:lf@${CLOSED_PORT}` };
-const NO_QSTASH = { QSTASH_URL: `http://${CLOSED_PORT}` };
 
 /** What cron does every minute, with everything back. */
 async function runEveryMinute(): Promise<void> {
@@ -316,41 +315,5 @@ describe("without the database", () => {
         return (await readers[0]?.get("/api/boards"))?.status;
       }, PATIENT)
       .toBe(200);
-  });
-});
-
-describe("GET /health", () => {
-  const health = (settings: Record<string, string>) => anonymous(without(settings)).get("/api/health");
-
-  it("is ok while all parts answer", async ({ expect }) => {
-    const { status, body, headers } = await anonymous().get("/api/health");
-    expect(status).toBe(200);
-    expect(body).toEqual({ status: "ok", checks: { db: "ok", redis: "ok", qstash: "ok" } });
-    expect(headers.get("cache-control")).toBe("no-store");
-  });
-
-  it("is degraded while Redis or QStash is away, and says which", async ({ expect }) => {
-    const noRedis = await health(NO_REDIS);
-    expect(noRedis.status).toBe(200);
-    expect(noRedis.body).toEqual({ status: "degraded", checks: { db: "ok", redis: "down", qstash: "ok" } });
-    const noQstash = await health(NO_QSTASH);
-    expect(noQstash.status).toBe(200);
-    expect(noQstash.body).toEqual({ status: "degraded", checks: { db: "ok", redis: "ok", qstash: "down" } });
-  });
-
-  it("is degraded when a token is wrong", async ({ expect }) => {
-    expect((await health({ QSTASH_TOKEN: "wrong" })).body).toMatchObject({ checks: { qstash: "down" } });
-    expect((await health({ UPSTASH_REDIS_REST_TOKEN: "wrong" })).body).toMatchObject({
-      checks: { redis: "down" },
-    });
-  });
-
-  it("is 503 while the database is away or refuses the password", async ({ expect }) => {
-    const wrongPassword = { DATABASE_URL: env.DATABASE_URL.replace(/:[^:@]+@/, ":wrong@") };
-    for (const settings of [NO_DATABASE, wrongPassword, { ...NO_DATABASE, ...NO_REDIS, ...NO_QSTASH }]) {
-      const { status, body, headers } = await health(settings);
-      expect([status, body.code]).toEqual([503, "unavailable"]);
-      expect(headers.get("retry-after")).toMatch(/^\d+$/);
-    }
   });
 });

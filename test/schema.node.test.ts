@@ -2,14 +2,16 @@
  * Every list reads one index in its order, and no more rows than it shows: on the first page and deep inside, among rows
  * that are deleted, belong to others or have ended. Statements are those that the repositories send.
  */
+import type { RowDataPacket } from "mysql2/promise";
 import { beforeAll, describe, it } from "vitest";
 import { createAuthRepository } from "../src/auth/repository.ts";
 import { createBoardsRepository } from "../src/boards/repository.ts";
 import { createCommentsRepository } from "../src/comments/repository.ts";
 import type { Db } from "../src/db/client.ts";
+import { createHealthRepository } from "../src/health/repository.ts";
 import { createPostListsRepository } from "../src/posts/lists-repository.ts";
 import { createPostsRepository } from "../src/posts/repository.ts";
-import { analyse, type Cost, costOf, fill } from "./support/node/plans.ts";
+import { analyse, type Cost, costOf, database, fill } from "./support/node/plans.ts";
 
 const POSTS = 12_000;
 /** Of the newest posts, all are deleted: a list must not wade through them. */
@@ -271,5 +273,70 @@ describe("housekeeping", () => {
   ])("that finds nothing to do ($name) reads next to nothing", async ({ send }, { expect }) => {
     const cost = await costOf(send);
     expect(cost.rowsRead, cost.sql).toBeLessThanOrEqual(100);
+  });
+});
+
+describe("what the health check asks", () => {
+  const askWhetherLate = (before: Date) => costOf((db) => createHealthRepository(db).hasDueBefore(before));
+  const justBefore = new Date(now.getTime() - 1);
+
+  /** Tables whose rows say what is due, as the migrations made them. */
+  async function tablesWithEffects(): Promise<string[]> {
+    const [rows] = await database.query<RowDataPacket[]>(
+      `SELECT TABLE_NAME AS name FROM information_schema.COLUMNS
+      WHERE TABLE_SCHEMA = database() AND COLUMN_NAME = 'effects_due_at' ORDER BY TABLE_NAME`,
+    );
+    return rows.map((row) => String(row["name"]));
+  }
+
+  it("is answered by the index on what is due of each table", async ({ expect }) => {
+    const { plan } = await askWhetherLate(now);
+    const read = plan.filter(({ table }) => table !== null);
+    expect(new Set(read.map(({ table }) => table))).toEqual(new Set(await tablesWithEffects()));
+    for (const { table, key, type, extra } of read) {
+      expect([key, type]).toEqual([`${table}_effects_due`, "range"]);
+      expect(extra).toMatch(/using index/i);
+    }
+  });
+
+  it("reads next to nothing, whether nothing or everything is late", async ({ expect }) => {
+    expect((await askWhetherLate(now)).rowsRead).toBeLessThanOrEqual(14);
+    await database.query("UPDATE posts SET effects_due_at = ?", [past]);
+    await analyse("posts");
+    expect((await askWhetherLate(now)).rowsRead).toBeLessThanOrEqual(14);
+    await database.query("UPDATE posts SET effects_due_at = NULL");
+    await analyse("posts");
+  });
+
+  it("finds a single late row of any table, and none that is not late yet", async ({ expect }) => {
+    await fill(
+      "notifications",
+      [
+        "user_id",
+        "type",
+        "target_type",
+        "target_id",
+        "post_id",
+        "actor_id",
+        "dedupe_key",
+        "created_at",
+        "updated_at",
+      ],
+      1,
+      () => [AUTHOR, "like", "post", 1, 1, 2, "like:post:1:open", at, at],
+    );
+    const { sql } = await askWhetherLate(now);
+    const late = async () => {
+      const [[row]] = await database.query<RowDataPacket[]>(sql);
+      return Number(row?.["late"]);
+    };
+    for (const table of await tablesWithEffects()) {
+      const found: number[] = [];
+      for (const due of [now, justBefore, null]) {
+        await database.query(`UPDATE ${table} SET effects_due_at = ? ORDER BY id LIMIT 1`, [due]);
+        found.push(await late());
+      }
+      expect([table, found]).toEqual([table, [0, 1, 0]]);
+    }
   });
 });

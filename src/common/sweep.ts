@@ -10,6 +10,12 @@ import type { Outcome } from "./retry.ts";
  * With a sweep every 20 s (`SWEEP_SECONDS`), what a Worker left behind is looked at 50 s later at the latest.
  */
 export const OVERDUE_MS = 30_000;
+/**
+ * What has been due for longer than this is late: nobody does it. That is six times as long as it takes when all goes
+ * well (50 s), so a cron trigger that was skipped, a deployment, or somebody who was away for a minute or two wakes no
+ * operator; cron that has stopped does, and so does the backlog of a longer outage until it is worked off.
+ */
+export const LATE_MS = 5 * 60_000;
 /** Rows of one sweep, oldest first. */
 export const SWEEP_LIMIT = 500;
 /** Rows that are worked off side by side. */
@@ -18,6 +24,11 @@ const AT_ONCE = 20;
 /** What came due before this time is a sweep's. */
 export function overdueSince(now: Date): Date {
   return new Date(now.getTime() - OVERDUE_MS);
+}
+
+/** What has been due since before this time is late. */
+export function lateSince(now: Date): Date {
+  return new Date(now.getTime() - LATE_MS);
 }
 
 /**

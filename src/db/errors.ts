@@ -35,6 +35,11 @@ export function isDeadlock(error: unknown): boolean {
   return hasErrno(error, 1213) || hasErrno(error, 1467);
 }
 
+/** The database has no such column or table (ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE): its migrations are behind the code. */
+export function isSchemaBehind(error: unknown): boolean {
+  return hasErrno(error, 1054) || hasErrno(error, 1146);
+}
+
 /** The database could not be reached, did not answer in time or not to the end, as opposed to refusing the statement. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   for (const cause of causes(error)) {

@@ -11,7 +11,15 @@ const checkSchema = z.enum(["ok", "down"]);
 const healthSchema = z
   .object({
     status: z.enum(["ok", "degraded"]),
-    checks: z.object({ db: checkSchema, redis: checkSchema, qstash: checkSchema }),
+    checks: z.object({
+      db: checkSchema,
+      redis: checkSchema,
+      qstash: checkSchema,
+      effects: z.enum(["ok", "late"]).meta({
+        description:
+          "`late`: what is done behind an answer (rooms, counts, notifications) has waited for over 5 minutes",
+      }),
+    }),
   })
   .meta({ id: "Health" });
 
@@ -19,16 +27,16 @@ const health = createRoute({
   method: "get",
   path: "/",
   tags: ["Operation"],
-  summary: "Whether the service and its parts work",
+  summary: "Whether the service and its parts work, and late work is done",
   middleware: publicRead,
   responses: { 200: jsonResponse(healthSchema, "It works, if perhaps degraded"), ...problems() },
 });
 
 export const healthRoutes = newRouter().openapi(health, async (c) => {
-  const { status, checks } = await c.var.services.health.check();
-  if (status === "down") {
+  const health = await c.var.services.health.check();
+  if (health.status === "down") {
     throw new AppError("unavailable", "The database cannot be reached", { headers: { "retry-after": "5" } });
   }
   c.header("cache-control", "no-store");
-  return c.json({ status, checks }, 200);
+  return c.json(health, 200);
 });

@@ -1,19 +1,30 @@
 /**
- * Whether the parts that LiveForum needs can be reached.
+ * Whether the parts that LiveForum needs can be reached, and whether late work is done.
  * @module
  */
 import type { RedisClient } from "../cache/client.ts";
 import type { Meter } from "../common/meter.ts";
+import { lateSince } from "../common/sweep.ts";
+import { isSchemaBehind } from "../db/errors.ts";
 import type { HealthRepository } from "./repository.ts";
 
 const CHECK_TIMEOUT_MS = 2_000;
 
 export type Check = "ok" | "down";
-export type Health = {
-  /** `degraded`: all is served, more slowly or later. `down`: the database is gone. */
-  status: "ok" | "degraded" | "down";
-  checks: { db: Check; redis: Check; qstash: Check };
-};
+export type Health =
+  /** The database is gone. */
+  | { status: "down" }
+  | {
+      /** `degraded`: all is served, more slowly or later. */
+      status: "ok" | "degraded";
+      checks: {
+        db: "ok";
+        redis: Check;
+        qstash: Check;
+        /** `late`: something has been due for over `LATE_MS`. */
+        effects: "ok" | "late";
+      };
+    };
 
 export type HealthService = ReturnType<typeof createHealthService>;
 
@@ -22,23 +33,30 @@ export function createHealthService(deps: {
   redis: RedisClient;
   qstash: { url: string; token: string };
   meter: Meter;
+  now: () => Date;
 }) {
-  const probes: Record<keyof Health["checks"], () => Promise<unknown>> = {
-    db: () => deps.repository.ping(),
-    redis: () => deps.redis.run((pipe) => pipe.ping()),
-    qstash: () => deps.meter.measure("qstash", () => askQstash(deps.qstash)),
-  };
+  /** The statement that tells whether the database answers is also the one that looks for what is late. */
+  async function askDatabase(): Promise<"ok" | "late"> {
+    try {
+      return (await deps.repository.hasDueBefore(lateSince(deps.now()))) ? "late" : "ok";
+    } catch (error) {
+      // It answers. Sweeps fail as this statement does.
+      if (isSchemaBehind(error)) return "late";
+      throw error;
+    }
+  }
+
   return {
     /** One call to each part, side by side; each is given two seconds. Never rejects. */
     async check(): Promise<Health> {
-      const [db, redis, qstash] = await Promise.all([
-        outcome(probes.db),
-        outcome(probes.redis),
-        outcome(probes.qstash),
+      const [effects, redis, qstash] = await Promise.all([
+        inTime(askDatabase),
+        outcome(() => deps.redis.run((pipe) => pipe.ping())),
+        outcome(() => deps.meter.measure("qstash", () => askQstash(deps.qstash))),
       ]);
-      const checks = { db, redis, qstash };
-      const status = db === "down" ? "down" : redis === "down" || qstash === "down" ? "degraded" : "ok";
-      return { status, checks };
+      if (effects === undefined) return { status: "down" };
+      const well = redis === "ok" && qstash === "ok" && effects === "ok";
+      return { status: well ? "ok" : "degraded", checks: { db: "ok", redis, qstash, effects } };
     },
   };
 }
@@ -54,15 +72,24 @@ async function askQstash({ url, token }: { url: string; token: string }): Promis
 }
 
 async function outcome(probe: () => Promise<unknown>): Promise<Check> {
+  return (
+    (await inTime(async () => {
+      await probe();
+      return "ok" as const;
+    })) ?? "down"
+  );
+}
+
+/** What a probe finds; undefined when it fails or takes too long. */
+async function inTime<T>(probe: () => Promise<T>): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error("timed out")), CHECK_TIMEOUT_MS);
   });
   try {
-    await Promise.race([probe(), timeout]);
-    return "ok";
+    return await Promise.race([probe(), timeout]);
   } catch {
-    return "down";
+    return undefined;
   } finally {
     if (timer !== undefined) clearTimeout(timer);
   }

@@ -234,6 +234,8 @@ export type Health = {
     db: "ok" | "down";
     redis: "ok" | "down";
     qstash: "ok" | "down";
+    /** `late`: what is done behind an answer (rooms, counts, notifications) has waited for over 5 minutes */
+    effects: "ok" | "late";
   };
 };
 
@@ -622,7 +624,7 @@ export type Operations = {
     body: undefined;
     answer: DailyStats;
   };
-  /** Whether the service and its parts work */
+  /** Whether the service and its parts work, and late work is done */
   "GET /api/health": {
     path: undefined;
     query: undefined;
