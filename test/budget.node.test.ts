@@ -125,9 +125,10 @@ async function makeForum(): Promise<Forum> {
   );
   await insertRows(
     "sessions",
-    "user_id, epoch, device_label, created_at, last_used_at, expires_at",
+    "user_id, nonce, epoch, device_label, created_at, last_used_at, expires_at",
     105,
-    (index) => `(${author.id}, 1, 'Device ${index}', now(3), now(3), now(3) + interval 1 day)`,
+    (index) =>
+      `(${author.id}, repeat('0', 32), (select session_epoch from users where id = ${author.id}), 'Device ${index}', now(3), now(3), now(3) + interval 1 day)`,
   );
   return { author, reader, boardId, postId, commentId, longBoardId };
 }

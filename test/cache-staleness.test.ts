@@ -247,7 +247,14 @@ describe("a comment that somebody else counts first", () => {
     const old = { ...postAt(id, revision), title, content, viewCount, likeCount, commentCount };
     // The Worker that made the comment has answered; its effects are still to come when a sweep, or an edit, counts it.
     const [creator, other] = [servicesOf(id), servicesOf(id, { fence: () => new Promise(() => undefined) })];
-    const actor = { id: author.id, username: author.username, role: "user" as const, sessionId: 1, epoch: 1 };
+    const actor = {
+      id: author.id,
+      username: author.username,
+      role: "user" as const,
+      sessionId: 1,
+      nonce: "0".repeat(32),
+      epoch: 1,
+    };
     const hold = cache.hold(id);
     await hold.held;
     await creator.comments.create(actor, id, { content: "c" }, null, hold);

@@ -32,7 +32,7 @@ describe("after a walk through every route, limits switched on", () => {
 });
 
 const ACCESS_TOKEN = `eyJ${"a".repeat(40)}.eyJ${"b".repeat(40)}.${"c".repeat(43)}`;
-const REFRESH_TOKEN = `lfr_1_1_${"d".repeat(43)}`;
+const REFRESH_TOKEN = `lfr_1_${"0".repeat(32)}_1_${"d".repeat(43)}`;
 const HASH = `$2b$10$${"e".repeat(53)}`;
 
 describe("the search", () => {

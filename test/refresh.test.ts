@@ -12,6 +12,7 @@ const attempt = (refreshToken: string, client: Client = anonymous()) =>
   client.post<Session & Problem>("/api/auth/refresh", { refreshToken });
 
 const sessionId = (session: Session) => Number(claimsOf(session)["sid"]);
+const nonceOf = (session: Session) => String(claimsOf(session)["nonce"]);
 
 async function rowOf(session: Session) {
   const [row] = await db
@@ -166,7 +167,9 @@ describe("reuse", () => {
 describe("refusals", () => {
   const forgeries: Record<string, (token: string) => string> = {
     "another signature": (token) => `${token.slice(0, -2)}${token.endsWith("AA") ? "BB" : "AA"}`,
-    "another generation": (token) => token.replace(/^(lfr_\d+)_(\d+)/, "$1_9"),
+    "another generation": (token) => token.replace(/^(lfr_\d+_\w{32})_(\d+)/, "$1_9"),
+    "another nonce": (token) => token.replace(/^(lfr_\d+)_\w{32}/, `$1_${"0".repeat(32)}`),
+    "no nonce": (token) => token.replace(/^(lfr_\d+)_\w{32}/, "$1"),
     "another session": (token) => token.replace(/^lfr_(\d+)/, (_, id: string) => `lfr_${Number(id) + 1}`),
     "its end cut off": (token) => token.slice(0, -1),
     "something behind it": (token) => `${token}x`,
@@ -190,7 +193,7 @@ describe("refusals", () => {
 
   it("refuses a token made with another key, and leaves the session alone", async ({ expect }) => {
     const { session } = await registerUser();
-    const claim = { sessionId: sessionId(session), generation: 1 };
+    const claim = { sessionId: sessionId(session), nonce: nonceOf(session), generation: 1 };
     const [forged = ""] = await createRefreshTokens([{ kid: "x", secret: "x".repeat(32) }]).candidates(claim);
     expect((await attempt(forged)).status).toBe(401);
     expect((await attempt(session.refreshToken)).status).toBe(200);
@@ -198,7 +201,7 @@ describe("refusals", () => {
 
   it("refuses a token of a generation that has not come yet", async ({ expect }) => {
     const { session } = await registerUser();
-    const claim = { sessionId: sessionId(session), generation: 2 };
+    const claim = { sessionId: sessionId(session), nonce: nonceOf(session), generation: 2 };
     const [early = ""] = await createRefreshTokens([currentKey]).candidates(claim);
     expect((await attempt(early)).status).toBe(401);
     expect((await attempt(session.refreshToken)).status).toBe(200);

@@ -16,7 +16,7 @@ const service = createRoomsService({
   postExists: () => Promise.resolve(true),
   now: () => new Date(),
 });
-const actor = { id: 1, username: "u", role: "user" as const, sessionId: 1, epoch: 1 };
+const actor = { id: 1, username: "u", role: "user" as const, sessionId: 1, nonce: "0".repeat(32), epoch: 1 };
 const room: Room = { kind: "post", id: 1 };
 
 describe("a room that does not answer", () => {

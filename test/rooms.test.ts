@@ -4,7 +4,7 @@ import type { PolledFrame } from "../src/realtime/events.ts";
 import { anonymous, ORIGIN, type Problem, signedIn } from "./support/client.ts";
 import { bodyOf, login, post, registerUser } from "./support/factories.ts";
 import { enter, enterPost, rooms, socketOf, until, upgrade } from "./support/sockets.ts";
-import { expiredToken, forge } from "./support/tokens.ts";
+import { claimsOf, expiredToken, forge } from "./support/tokens.ts";
 import { roundTrips, statements, watchUpstreams } from "./support/upstreams.ts";
 
 /** The status of a refusal and its code. */
@@ -285,7 +285,7 @@ describe("GET /rooms/{room}/events", () => {
     if (ready?.type !== "ready") throw new Error("no ready");
     const waiting = account.client.get(`${path}?epoch=${ready.epoch}&after=0`);
     await until("the wait", () => true);
-    await rooms.user(account.id).endSessions({ epoch: 2 });
+    await rooms.user(account.id).endSessions({ epoch: Number(claimsOf(account.session)["epoch"]) + 1 });
     expect((await waiting).status).toBe(401);
   });
 });

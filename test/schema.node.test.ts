@@ -90,9 +90,9 @@ beforeAll(async () => {
   );
   await fill(
     "sessions",
-    ["user_id", "epoch", "device_label", "created_at", "last_used_at", "expires_at"],
+    ["user_id", "nonce", "epoch", "device_label", "created_at", "last_used_at", "expires_at"],
     SESSIONS,
-    (index) => [index % 10 === 0 ? 2 : AUTHOR, 1, "curl", at, at, future],
+    (index) => [index % 10 === 0 ? 2 : AUTHOR, "0".repeat(32), 1, "curl", at, at, future],
   );
   await analyse("users", "boards", "posts", "comments", "likes", "sessions");
 });

@@ -277,7 +277,7 @@ describe("the cookie of one user beside the token of another", () => {
     "; ; ;=;",
     "__proto__=x; constructor=y; liveforum_refresh=z",
     `liveforum_refresh=${"x".repeat(8_000)}`,
-    `liveforum_refresh=lfr_1_1_${"\\".repeat(43)}`,
+    `liveforum_refresh=lfr_1_${"0".repeat(32)}_1_${"\\".repeat(43)}`,
   ])("is refused when it is %j", async (cookie, { expect }) => {
     const { status, body } = await anonymous().post("/api/auth/refresh", undefined, { cookie });
     expect([status, body.code]).toEqual([401, "unauthenticated"]);
@@ -320,6 +320,6 @@ describe("a page of another site", () => {
     }
     expect((await signedIn(session).get("/api/users/me")).status).toBe(200);
     // Of the first generation still: nothing had renewed it.
-    expect(bodyOf(await refresh(session.refreshToken), 200).refreshToken).toMatch(/^lfr_\d+_2_/);
+    expect(bodyOf(await refresh(session.refreshToken), 200).refreshToken).toMatch(/^lfr_\d+_\w{32}_2_/);
   });
 });

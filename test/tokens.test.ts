@@ -41,6 +41,8 @@ const forgeries: Record<string, Forgery> = {
   "no time of issue": (session) => forge(session, { iat: undefined }),
   "a beginning in the future": (session) => forge(session, { nbf: seconds() + 600 }),
   "no session": (session) => forge(session, { sid: undefined }),
+  "no nonce": (session) => forge(session, { nonce: undefined }),
+  "an empty nonce": (session) => forge(session, { nonce: "" }),
   "a session that is no id": (session) => forge(session, { sid: "1 or 1=1" }),
   "a subject that is no id": (session) => forge(session, { sub: "1e3" }),
   "another role than exists": (session) => forge(session, { role: "owner" }),
@@ -85,7 +87,8 @@ describe("a token", () => {
     expect(claims).toEqual({
       sub: String(id),
       sid: expect.any(Number) as number,
-      epoch: 1,
+      nonce: expect.stringMatching(/^[0-9a-f]{32}$/) as string,
+      epoch: Math.floor(Date.parse(session.user.createdAt) / 1000),
       name: username,
       role: "user",
       iss: ORIGIN,

@@ -89,7 +89,7 @@ export async function openForum(
   // While Redis is away the database is asked whether a session is good: those of `signedIn` are.
   await queryMysql(
     cloud.mysql,
-    "insert into sessions (id, user_id, epoch, device_label, created_at, last_used_at, expires_at) select id, id, 1, 'Bench', now(3), now(3), now(3) + interval 1 day from users",
+    "insert into sessions (id, user_id, nonce, epoch, device_label, created_at, last_used_at, expires_at) select id, id, repeat('0', 32), 1, 'Bench', now(3), now(3), now(3) + interval 1 day from users",
   );
   const names = new Map(users.map(({ id, username }) => [id, username]));
   const [board] = (await queryMysql(cloud.mysql, "select id from boards order by id limit 1")) as {
@@ -108,6 +108,7 @@ export async function openForum(
         username: names.get(userId) ?? "",
         role: "user" as const,
         sessionId: userId,
+        nonce: "0".repeat(32),
         epoch: 1,
       };
       return { authorization: `Bearer ${await tokens.issue(actor, new Date())}` };

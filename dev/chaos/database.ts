@@ -15,6 +15,7 @@ import type { Plan } from "./plan.ts";
 import type { Cast } from "./play.ts";
 
 const SESSION_MS = 86_400_000;
+const NONCE = "0".repeat(32);
 
 /** New people with sessions, a board and a post for each plan. Four statements for all. */
 export async function castOf(db: Db, tokens: AccessTokens, plans: readonly Plan[]): Promise<Cast[]> {
@@ -35,6 +36,7 @@ export async function castOf(db: Db, tokens: AccessTokens, plans: readonly Plan[
     .values(
       people.map((_, index) => ({
         userId: userId(index),
+        nonce: NONCE,
         epoch: 1,
         deviceLabel: "chaos",
         createdAt: now,
@@ -54,7 +56,7 @@ export async function castOf(db: Db, tokens: AccessTokens, plans: readonly Plan[
     .$returningId();
   const everybody = await Promise.all(
     people.map(async (username, index) => {
-      const actor = { id: userId(index), username, role: "user" as const, epoch: 1 };
+      const actor = { id: userId(index), username, role: "user" as const, nonce: NONCE, epoch: 1 };
       const token = await tokens.issue({ ...actor, sessionId: (firstSession?.id ?? 0) + index }, now);
       return { id: actor.id, username, token };
     }),

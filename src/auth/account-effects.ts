@@ -70,7 +70,7 @@ export function createAccountEffects(deps: Deps) {
 
   function endOfSession(userId: number, sessionId: number, dueAt: Date): Change {
     return {
-      redis: () => [overrides.endSession(sessionId)],
+      redis: () => [overrides.endSession(userId, sessionId)],
       room: () => rooms.endSessions(userId, { sessionId }),
       settle: () => repository.settleSession(sessionId, dueAt),
     };

@@ -11,6 +11,8 @@ export type Actor = {
   role: "user" | "admin";
   /** The session that the token belongs to. */
   sessionId: number;
+  /** The nonce of that session; another session may have its id after a restored backup. */
+  nonce: string;
   /** The user's session epoch when the token was issued. */
   epoch: number;
 };

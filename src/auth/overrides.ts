@@ -21,8 +21,12 @@ export type UserChange = {
 };
 
 export type Overrides = {
+  /** Makes known whose a session id is: access tokens of whoever had it before are refused. */
+  startSession: (session: { id: number; nonce: string }) => Promise<void>;
+  /** Makes known that an account is new, with its first epoch: access tokens of whoever had its id before are refused. */
+  startUser: (userId: number, epoch: number) => Promise<void>;
   /** Ends access tokens of one session at once. */
-  endSession: (sessionId: number) => Promise<void>;
+  endSession: (userId: number, sessionId: number) => Promise<void>;
   /** Makes known what changed about a user. */
   changeUser: (userId: number, change: UserChange) => Promise<void>;
   /** @returns the actor as of now, or undefined when its session has ended. Two Redis commands. */
@@ -30,9 +34,22 @@ export type Overrides = {
 };
 
 export function createOverrides(redis: RedisClient): Overrides {
+  async function overrideUser(userId: number, fields: Record<string, string>): Promise<void> {
+    const key = keys.authOverride(userId);
+    await Promise.all([
+      redis.run((pipe) => pipe.hset(key, fields)),
+      redis.run((pipe) => pipe.expire(key, OVERRIDE_TTL_SECONDS)),
+    ]);
+  }
+
   return {
-    async endSession(sessionId) {
-      await redis.run((pipe) => pipe.set(keys.endedSession(sessionId), "1", { ex: OVERRIDE_TTL_SECONDS }));
+    async startSession({ id, nonce }) {
+      await redis.run((pipe) => pipe.set(keys.session(id), nonce, { ex: OVERRIDE_TTL_SECONDS }));
+    },
+    startUser: (userId, epoch) => overrideUser(userId, { first: String(epoch) }),
+    async endSession(userId, sessionId) {
+      const key = keys.endedSession(userId, sessionId);
+      await redis.run((pipe) => pipe.set(key, "1", { ex: OVERRIDE_TTL_SECONDS }));
     },
     async changeUser(userId, change) {
       const fields: Record<string, string> = {};
@@ -42,21 +59,21 @@ export function createOverrides(redis: RedisClient): Overrides {
       }
       if (change.username !== undefined) fields["username"] = change.username;
       if (change.role !== undefined) fields["role"] = change.role;
-      const key = keys.authOverride(userId);
-      await Promise.all([
-        redis.run((pipe) => pipe.hset(key, fields)),
-        redis.run((pipe) => pipe.expire(key, OVERRIDE_TTL_SECONDS)),
-      ]);
+      await overrideUser(userId, fields);
     },
     async apply(actor) {
-      const [ended, fields] = await Promise.all([
-        redis.run<number>((pipe) => pipe.exists(keys.endedSession(actor.sessionId))),
+      const { id, sessionId } = actor;
+      const [[ended, nonce], fields] = await Promise.all([
+        redis.run<[string | null, string | null]>((pipe) =>
+          pipe.mget(keys.endedSession(id, sessionId), keys.session(sessionId)),
+        ),
         redis.run<(string | null)[]>((pipe) =>
-          pipe.hmget(keys.authOverride(actor.id), "epoch", "kept", "username", "role"),
+          pipe.hmget(keys.authOverride(id), "epoch", "kept", "username", "role", "first"),
         ),
       ]);
-      const [epoch, kept, username, role] = fields;
-      if (ended === 1) return undefined;
+      const [epoch, kept, username, role, first] = fields;
+      if (ended !== null || (nonce !== null && nonce !== actor.nonce)) return undefined;
+      if (first && actor.epoch < Number(first)) return undefined;
       if (epoch && actor.epoch < Number(epoch) && kept !== String(actor.sessionId)) return undefined;
       return {
         ...actor,

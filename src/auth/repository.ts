@@ -2,7 +2,7 @@
  * SQL of accounts' credentials and of sessions.
  * @module
  */
-import { and, desc, eq, gt, isNull, lt, or, sql } from "drizzle-orm";
+import { and, desc, eq, gt, isNull, lt, ne, or, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { isDuplicateKey, retryOnDeadlock } from "../db/errors.ts";
 import { sessions, users } from "../db/schema/users.ts";
@@ -13,11 +13,13 @@ export type NewUser = {
   username: string;
   usernameKey: string;
   passwordHash: string;
+  sessionEpoch: number;
   createdAt: Date;
 };
 
 export type NewSession = {
   userId: number;
+  nonce: string;
   epoch: number;
   deviceLabel: string;
   createdAt: Date;
@@ -39,7 +41,12 @@ export type AuthRepository = ReturnType<typeof createAuthRepository>;
 /** Each method is one statement unless it says otherwise. */
 export function createAuthRepository(db: Db) {
   const liveSession = (now: Date) =>
-    and(eq(sessions.epoch, users.sessionEpoch), isNull(sessions.revokedAt), gt(sessions.expiresAt, now));
+    and(
+      eq(sessions.epoch, users.sessionEpoch),
+      isNull(sessions.revokedAt),
+      gt(sessions.expiresAt, now),
+      ne(sessions.nonce, ""),
+    );
 
   return {
     /** @returns the id, or undefined when email or username is taken */
@@ -91,11 +98,12 @@ export function createAuthRepository(db: Db) {
     },
 
     /**
-     * Moves a live session on to the next generation, if it still is at `generation`.
+     * Moves the live session of this nonce on to the next generation, if it still is at `generation`.
      * @returns false when it is not, or when the session has ended
      */
     async rotate(input: {
       sessionId: number;
+      nonce: string;
       generation: number;
       refreshHash: string;
       nextRefreshHash: string;
@@ -121,6 +129,7 @@ export function createAuthRepository(db: Db) {
           .where(
             and(
               eq(sessions.id, input.sessionId),
+              eq(sessions.nonce, input.nonce),
               eq(sessions.generation, input.generation),
               firstGeneration,
               isNull(sessions.revokedAt),
@@ -140,6 +149,7 @@ export function createAuthRepository(db: Db) {
           username: users.username,
           role: users.role,
           userCreatedAt: users.createdAt,
+          nonce: sessions.nonce,
           epoch: sessions.epoch,
           generation: sessions.generation,
           refreshHash: sessions.refreshHash,

@@ -2,10 +2,10 @@
  * Accounts' credentials and sessions.
  * @module
  */
-import { RedisUnavailableError } from "../cache/client.ts";
+import { ignoreOutage, RedisUnavailableError } from "../cache/client.ts";
 import type { Background } from "../common/background.ts";
 import { inChunks } from "../common/chunks.ts";
-import { sha256Hex } from "../common/crypto.ts";
+import { randomNonce, sha256Hex } from "../common/crypto.ts";
 import { AppError, fieldError } from "../common/errors.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
 import { normaliseEmail, usernameKey } from "../common/text.ts";
@@ -14,7 +14,7 @@ import type { Overrides } from "./overrides.ts";
 import type { Passwords } from "./passwords.ts";
 import type { AccountEffects } from "./account-effects.ts";
 import type { AuthRepository } from "./repository.ts";
-import { type AccessTokens, ACCESS_TOKEN_SECONDS, type RefreshTokens } from "./tokens.ts";
+import { type AccessTokens, ACCESS_TOKEN_SECONDS, type RefreshClaim, type RefreshTokens } from "./tokens.ts";
 
 /** A session ends when it was not refreshed for this long. */
 export const SESSION_DAYS = 30;
@@ -60,10 +60,13 @@ export function createAuthService(deps: Deps) {
 
   async function issue(
     user: SessionUser,
-    session: { id: number; epoch: number },
+    session: { id: number; nonce: string; epoch: number },
     refreshToken: string,
   ): Promise<IssuedSession> {
-    const actor: Actor = { ...user, sessionId: session.id, epoch: session.epoch };
+    const { id: sessionId, nonce, epoch } = session;
+    const actor: Actor = { ...user, sessionId, nonce, epoch };
+    // Without it, tokens of whoever had this id before a restored backup work on to their end. So it may fail.
+    background("make a session known", () => overrides.startSession(session).catch(ignoreOutage));
     return {
       user,
       accessToken: await accessTokens.issue(actor, now()),
@@ -75,25 +78,30 @@ export function createAuthService(deps: Deps) {
   async function startSession(user: SessionUser, epoch: number, deviceLabel: string): Promise<IssuedSession> {
     const createdAt = now();
     const expiresAt = new Date(createdAt.getTime() + SESSION_DAYS * DAY_MS);
+    const nonce = randomNonce();
     const sessionId = await repository.insertSession({
       userId: user.id,
+      nonce,
       epoch,
       deviceLabel,
       createdAt,
       expiresAt,
     });
-    const [refreshToken = ""] = await refreshTokens.candidates({ sessionId, generation: 1 });
+    const [refreshToken = ""] = await refreshTokens.candidates({ sessionId, nonce, generation: 1 });
     // The token proves itself by its MAC until its hash is stored.
     background("store refresh hash", async () =>
       repository.setRefreshHash(sessionId, await sha256Hex(refreshToken)),
     );
-    return issue(user, { id: sessionId, epoch }, refreshToken);
+    return issue(user, { id: sessionId, nonce, epoch }, refreshToken);
   }
 
   /** The tokens of a session that another tab has just refreshed. */
-  async function joinRefresh(sessionId: number, generation: number, at: Date): Promise<IssuedSession> {
+  async function joinRefresh(claim: RefreshClaim, at: Date): Promise<IssuedSession> {
+    const { sessionId, nonce, generation } = claim;
     const session = await repository.findSession(sessionId, at);
     if (!session || session.live !== 1 || session.username === null) throw refused();
+    // Another session has the id, since a backup was restored: the token is none of its own, so it is no reuse either.
+    if (session.nonce !== nonce) throw refused();
     if (generation > session.generation) throw refused();
     const user = {
       id: session.userId,
@@ -109,9 +117,10 @@ export function createAuthService(deps: Deps) {
         throw refused("The refresh token was used before; the session has been ended");
       }
     }
-    for (const candidate of await refreshTokens.candidates({ sessionId, generation: session.generation })) {
+    const current = { ...claim, generation: session.generation };
+    for (const candidate of await refreshTokens.candidates(current)) {
       if ((await sha256Hex(candidate)) === session.refreshHash) {
-        return issue(user, { id: sessionId, epoch: session.epoch }, candidate);
+        return issue(user, { id: sessionId, nonce, epoch: session.epoch }, candidate);
       }
     }
     throw refused();
@@ -130,15 +139,22 @@ export function createAuthService(deps: Deps) {
       const key = await usernameKey(input.username);
       const passwordHash = await passwords.hash(input.password);
       const createdAt = now();
+      const sessionEpoch = Math.floor(createdAt.getTime() / 1000);
       const id = await repository.insertUser({
         email,
         username: input.username,
         usernameKey: key,
         passwordHash,
+        sessionEpoch,
         createdAt,
       });
       if (id === undefined) throw await takenError(repository, email, key);
-      return startSession({ id, username: input.username, role: "user", createdAt }, 1, deviceLabel);
+      background("make an account known", () => overrides.startUser(id, sessionEpoch).catch(ignoreOutage));
+      return startSession(
+        { id, username: input.username, role: "user", createdAt },
+        sessionEpoch,
+        deviceLabel,
+      );
     },
 
     /** @throws AppError `invalid_credentials`, after the same work whether or not the account exists */
@@ -166,12 +182,13 @@ export function createAuthService(deps: Deps) {
       const claim = await refreshTokens.verify(token);
       if (!claim) throw refused();
       const at = now();
-      const { sessionId, generation } = claim;
-      const [next = ""] = await refreshTokens.candidates({ sessionId, generation: generation + 1 });
+      const { sessionId, nonce, generation } = claim;
+      const [next = ""] = await refreshTokens.candidates({ ...claim, generation: generation + 1 });
       const [refreshHash, nextRefreshHash] = await Promise.all([sha256Hex(token), sha256Hex(next)]);
       const expiresAt = new Date(at.getTime() + SESSION_DAYS * DAY_MS);
       await repository.rotate({
         sessionId,
+        nonce,
         generation,
         refreshHash,
         nextRefreshHash,
@@ -179,7 +196,7 @@ export function createAuthService(deps: Deps) {
         expiresAt,
         now: at,
       });
-      return joinRefresh(sessionId, generation, at);
+      return joinRefresh(claim, at);
     },
 
     /** @throws AppError `token_expired` or `unauthenticated`. No upstream call. */
@@ -198,7 +215,8 @@ export function createAuthService(deps: Deps) {
       } catch (error) {
         if (!(error instanceof RedisUnavailableError)) throw error;
         const session = await repository.findSession(actor.sessionId, now());
-        if (session?.live === 1 && session.userId === actor.id && session.username !== null) {
+        const same = session?.userId === actor.id && session.nonce === actor.nonce;
+        if (session?.live === 1 && same && session.username !== null) {
           current = { ...actor, username: session.username, role: session.role };
         }
       }

@@ -1,5 +1,5 @@
 /**
- * Access tokens (JWT, HS256) and refresh tokens (opaque, made from the session and its generation).
+ * Access tokens (JWT, HS256) and refresh tokens (opaque, made from the session, its nonce and its generation).
  * @module
  */
 import { errors, jwtVerify, SignJWT } from "jose";
@@ -16,6 +16,7 @@ type Key = { kid: string; secret: string };
 const claimsSchema = z.object({
   sub: z.string().regex(/^[1-9]\d{0,15}$/),
   sid: z.int().positive(),
+  nonce: z.string().regex(/^[0-9a-f]{32}$/),
   epoch: z.int().positive(),
   name: z.string(),
   role: z.enum(["user", "admin"]),
@@ -39,7 +40,8 @@ export function createAccessTokens(keys: readonly Key[], issuer: string): Access
       const [key] = keys;
       if (!key) throw new Error("no signing key");
       const issuedAt = Math.floor(now.getTime() / 1000);
-      return new SignJWT({ sid: actor.sessionId, epoch: actor.epoch, name: actor.username, role: actor.role })
+      const { sessionId: sid, nonce, epoch, username: name, role } = actor;
+      return new SignJWT({ sid, nonce, epoch, name, role })
         .setProtectedHeader({ alg: "HS256", typ: "JWT", kid: key.kid })
         .setSubject(String(actor.id))
         .setIssuer(issuer)
@@ -71,6 +73,7 @@ export function createAccessTokens(keys: readonly Key[], issuer: string): Access
           username: claims.name,
           role: claims.role,
           sessionId: claims.sid,
+          nonce: claims.nonce,
           epoch: claims.epoch,
         };
         return { actor, expiresAt: claims.exp };
@@ -84,8 +87,8 @@ export function createAccessTokens(keys: readonly Key[], issuer: string): Access
   };
 }
 
-/** What a genuine refresh token says. Whether it is still good, only the session's row can tell. */
-export type RefreshClaim = { sessionId: number; generation: number };
+/** What a genuine refresh token says. Whether it is still good, and whether the session of this id is the one with this nonce, only the row can tell. */
+export type RefreshClaim = { sessionId: number; nonce: string; generation: number };
 
 export type RefreshTokens = {
   /**
@@ -97,22 +100,22 @@ export type RefreshTokens = {
   verify: (token: string) => Promise<RefreshClaim | undefined>;
 };
 
-const REFRESH_TOKEN_PATTERN = /^lfr_([1-9]\d{0,15})_([1-9]\d{0,9})_([A-Za-z0-9_-]{43})$/;
+const REFRESH_TOKEN_PATTERN = /^lfr_([1-9]\d{0,15})_([0-9a-f]{32})_([1-9]\d{0,9})_([A-Za-z0-9_-]{43})$/;
 
 export function createRefreshTokens(keys: readonly Key[]): RefreshTokens {
-  const candidates: RefreshTokens["candidates"] = ({ sessionId, generation }) =>
+  const candidates: RefreshTokens["candidates"] = ({ sessionId, nonce, generation }) =>
     Promise.all(
       keys.map(async (key) => {
-        const mac = await hmacBase64Url(key.secret, `refresh:${sessionId}:${generation}`);
-        return `lfr_${sessionId}_${generation}_${mac}`;
+        const mac = await hmacBase64Url(key.secret, `refresh:${sessionId}:${nonce}:${generation}`);
+        return `lfr_${sessionId}_${nonce}_${generation}_${mac}`;
       }),
     );
   return {
     candidates,
     async verify(token) {
-      const [, sessionId, generation] = REFRESH_TOKEN_PATTERN.exec(token) ?? [];
-      if (sessionId === undefined || generation === undefined) return undefined;
-      const claim = { sessionId: Number(sessionId), generation: Number(generation) };
+      const [, sessionId, nonce, generation] = REFRESH_TOKEN_PATTERN.exec(token) ?? [];
+      if (sessionId === undefined || nonce === undefined || generation === undefined) return undefined;
+      const claim = { sessionId: Number(sessionId), nonce, generation: Number(generation) };
       const genuine = await candidates(claim);
       return genuine.some((candidate) => timingSafeEqual(candidate, token)) ? claim : undefined;
     },

@@ -8,8 +8,10 @@ const PREFIX = "lf:1";
 export const keys = {
   /** Hash: what changed about a signed-in user within the life of an access token. */
   authOverride: (userId: number) => `${PREFIX}:auth:${userId}`,
-  /** Present while access tokens of an ended session may still be about. */
-  endedSession: (sessionId: number) => `${PREFIX}:ended:${sessionId}`,
+  /** Present while access tokens of an ended session may still be about. With the user: an id may be another's after a restored backup. */
+  endedSession: (userId: number, sessionId: number) => `${PREFIX}:ended:${userId}:${sessionId}`,
+  /** The nonce of the session that has the id, from its sign-in or last refresh on. */
+  session: (sessionId: number) => `${PREFIX}:session:${sessionId}`,
   /** Prefix of the limiter's own keys. */
   limit: (policy: string) => `${PREFIX}:limit:${policy}`,
   /** When the name of a user or board, as it is shown inside cached posts, last changed. Absent: not lately. */

@@ -5,6 +5,11 @@
 
 const encoder = new TextEncoder();
 
+/** 128 random bits, as 32 lower-case hex digits. */
+export function randomNonce(): string {
+  return crypto.getRandomValues(new Uint8Array(16)).toHex();
+}
+
 /** SHA-256 of the UTF-8 bytes of `text`, as 64 lower-case hex digits. */
 export async function sha256Hex(text: string): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(text))).toHex();

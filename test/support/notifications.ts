@@ -52,7 +52,14 @@ export async function newTarget(author?: Actor): Promise<{ reader: Actor; target
     .$returningId();
   const id = row?.id ?? 0;
   const { id: readerId, username } = person;
-  const reader: Actor = { id: readerId, username, role: "user", sessionId: 1, epoch: 1 };
+  const reader: Actor = {
+    id: readerId,
+    username,
+    role: "user",
+    sessionId: 1,
+    nonce: "0".repeat(32),
+    epoch: 1,
+  };
   return { reader, target: { type: "post", id, postId: id } };
 }
 

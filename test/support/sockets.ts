@@ -217,7 +217,7 @@ export async function accessToken(
   if (!settings.ok) throw new Error("bad settings");
   const { userId, sessionId = freshId(), epoch = 1, username = `user-${userId}` } = claims;
   return createAccessTokens(settings.config.JWT_KEYS, settings.config.PUBLIC_URL).issue(
-    { id: userId, username, role: "user", sessionId, epoch },
+    { id: userId, username, role: "user", sessionId, nonce: "0".repeat(32), epoch },
     issuedAt,
   );
 }

@@ -39,6 +39,7 @@ export async function expiredToken(session: Session): Promise<string> {
     username: session.user.username,
     role: session.user.role,
     sessionId: Number(claims["sid"]),
+    nonce: String(claims["nonce"]),
     epoch: Number(claims["epoch"]),
   };
   return tokens.issue(actor, new Date(Date.now() - (15 * 60 + 1) * 1000));

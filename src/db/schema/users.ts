@@ -1,4 +1,4 @@
-import { index, int, mysqlTable, uniqueIndex, varchar } from "drizzle-orm/mysql-core";
+import { char, index, int, mysqlTable, uniqueIndex, varchar } from "drizzle-orm/mysql-core";
 import { instant, primaryId, reference, sha256 } from "./columns.ts";
 
 /** Accounts. An erased account keeps its row: email, username and password are null, `erasedAt` is set. */
@@ -15,7 +15,10 @@ export const users = mysqlTable(
     role: varchar("role", { length: 8, enum: ["user", "admin"] })
       .notNull()
       .default("user"),
-    /** A session is live only while its `epoch` equals this one: raising it ends all sessions in one statement. */
+    /**
+     * A session is live only while its `epoch` equals this one: raising it ends all sessions in one statement. Begins with the
+     * seconds of the account's creation, so that whoever had the id before a restored backup never had so high a one.
+     */
     sessionEpoch: int("session_epoch", { unsigned: true }).notNull().default(1),
     /** When effects of the last change are overdue; null: all are done. */
     effectsDueAt: instant("effects_due_at"),
@@ -36,6 +39,8 @@ export const sessions = mysqlTable(
   {
     id: primaryId(),
     userId: reference("user_id").notNull(),
+    /** 128 random bits in hex, by which tokens know the session: ids are given out again after a restored backup. Empty: no token fits. */
+    nonce: char("nonce", { length: 32 }).notNull().default(""),
     epoch: int("epoch", { unsigned: true }).notNull(),
     /** Counts the rotations of the refresh token, from 1. */
     generation: int("generation", { unsigned: true }).notNull().default(1),

@@ -190,7 +190,7 @@ export const AUTHORIZATIONS: readonly string[] = [
   "Bearer " + "a.".repeat(3_000),
   "Bearer %00",
   "Bearer ÿþ",
-  "Bearer lfr_1_1_" + "A".repeat(43),
+  `Bearer lfr_1_${"0".repeat(32)}_1_${"A".repeat(43)}`,
 ];
 
 /** `If-Match` that names no version, or one that is not that of a new thing. */

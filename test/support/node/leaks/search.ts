@@ -31,7 +31,7 @@ const ADDRESS_SHAPE =
 /** What gives itself away by its shape. */
 const SHAPES: readonly Kind[] = [
   shape("an access token", /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/),
-  shape("a refresh token", /lfr_\d+_\d+_[\w-]{43}/),
+  shape("a refresh token", /lfr_\d+_[0-9a-f]{32}_\d+_[\w-]{43}/),
   shape(PASSWORD_HASH, /\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}/),
   shape(BEARER, /\bBearer[ .:]+[\w.~+/-]{8}/i),
   shape(EMAIL, /[\w.+-]@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/i),

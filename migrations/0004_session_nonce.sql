@@ -1,0 +1,1 @@
+ALTER TABLE `sessions` ADD `nonce` char(32) DEFAULT '' NOT NULL;
