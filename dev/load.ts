@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startCloud } from "./cloud/cloud.ts";
 import { migrate } from "./cloud/migrate.ts";
-import { FREE_PORTS } from "./cloud/ports.ts";
+import { claimPort, FREE_PORTS } from "./cloud/ports.ts";
 import { CloudProblem } from "./cloud/problem.ts";
 import { workerSettings } from "./cloud/settings.ts";
 import { stopSignal, Stopped } from "./cloud/stop-signal.ts";
@@ -74,11 +74,13 @@ async function main(): Promise<boolean> {
       );
     await migrate(settings("").DATABASE_URL);
     await seedDemo(settings("").DATABASE_URL, Number(BCRYPT_COST));
-    const runtime = await startRuntime(cloud, LIVEFORUM, settings, { signal });
+    const cronPort = await claimPort("worker", 0);
+    const runtime = await startRuntime(cloud, LIVEFORUM, settings, { cronPort, signal });
     log(`seed ${seed}`);
     const watch = watchRuntime(runtime);
     const run = runLoad({
       url: runtime.url,
+      cronUrl: `http://127.0.0.1:${cronPort}`,
       databaseUrl: settings("").DATABASE_URL,
       boardId: 1,
       seconds: minutes * 60,

@@ -1,27 +1,39 @@
 /** A short run of `npm run load`: mixed traffic with sockets that come and go. How memory behaves takes the long one. */
-import { randomInt, randomUUID } from "node:crypto";
-import mysql, { type ResultSetHeader } from "mysql2/promise";
-import { afterAll, beforeAll, describe, inject, it } from "vitest";
+import { randomInt } from "node:crypto";
+import { eq } from "drizzle-orm";
+import { afterAll, beforeAll, describe, it } from "vitest";
+import { dueDifferences, endHoldingBack } from "../dev/load/due.ts";
+import type { Api } from "../dev/load/api.ts";
 import { floorsOf, growthOf } from "../dev/load/memory.ts";
 import { createRoomRecord } from "../dev/load/room-record.ts";
 import { runLoad } from "../dev/load/run.ts";
-import { type LiveWorker, startLiveWorker } from "./support/node/live-worker.ts";
+import { tableDifferences } from "../dev/load/truth.ts";
+import { createMeter } from "../src/common/meter.ts";
+import { createDb, type Db } from "../src/db/client.ts";
+import { boards } from "../src/db/schema/boards.ts";
+import { comments } from "../src/db/schema/comments.ts";
+import { notifications } from "../src/db/schema/notifications.ts";
+import { posts } from "../src/db/schema/posts.ts";
+import { type OwnCloud, startOwnCloud } from "./support/node/own-cloud.ts";
 
-let worker: LiveWorker;
+// Sweeps tell of whatever is due in a database, each in its own rooms: those of other files have no business here.
+let cloud: OwnCloud;
+let databaseUrl: string;
+let db: Db;
 let boardId: number;
 
 beforeAll(async () => {
-  worker = await startLiveWorker();
-  const database = await mysql.createConnection(inject("cloud").mysql);
-  const [{ insertId }] = await database.query<ResultSetHeader>(
-    "insert into boards (name, slug, description, created_at) values ('Load', ?, '', now(3))",
-    [`load-${randomUUID()}`],
-  );
-  await database.end();
-  boardId = insertId;
+  // One sweep each time that the trigger is fired, so that nobody waits for the next.
+  cloud = await startOwnCloud({ RATE_LIMIT_SCALE: "0", SWEEP_SECONDS: "60" });
+  const { databaseUser, databasePassword } = cloud.secrets;
+  databaseUrl = `http://${databaseUser}:${databasePassword}@${new URL(cloud.planetscaleUrl).host}`;
+  db = createDb(databaseUrl, createMeter());
+  const board = { name: "Load", slug: "load", description: "", createdAt: new Date() };
+  const [row] = await db.insert(boards).values(board).$returningId();
+  boardId = row?.id ?? 0;
 });
 afterAll(async () => {
-  await worker.close();
+  await cloud.close();
 });
 
 describe("mixed traffic", () => {
@@ -31,8 +43,9 @@ describe("mixed traffic", () => {
     async ({ expect }) => {
       const seed = randomInt(1, 2 ** 31);
       const { tally, visits, events, faults } = await runLoad({
-        url: worker.url,
-        databaseUrl: inject("cloud").settings.DATABASE_URL ?? "",
+        url: cloud.worker.url,
+        cronUrl: cloud.worker.url,
+        databaseUrl,
         boardId,
         seconds: 12,
         sockets: 60,
@@ -50,6 +63,60 @@ describe("mixed traffic", () => {
       expect(events).toBeGreaterThan(0);
     },
   );
+});
+
+describe("what the tables must say", () => {
+  const [author, guest] = [1_000_001, 1_000_002];
+  const now = new Date();
+
+  /** A post of the author with a comment of the guest, of which the author is told so many times. */
+  async function commented(times: number, row: Partial<typeof notifications.$inferInsert> = {}) {
+    const written = { content: "c", counted: true, createdAt: now, updatedAt: now };
+    const post = { ...written, boardId, authorId: author, title: "t", excerpt: "c", commentCount: 1 };
+    const [{ id: postId } = { id: 0 }] = await db.insert(posts).values(post).$returningId();
+    const comment = { ...written, postId, authorId: guest };
+    const [{ id: commentId } = { id: 0 }] = await db.insert(comments).values(comment).$returningId();
+    for (let time = 1; time <= times; time += 1) {
+      const target = { type: "comment", targetType: "post", targetId: postId, postId } as const;
+      await db.insert(notifications).values({
+        ...target,
+        userId: author,
+        actorId: guest,
+        dedupeKey: `comment:post:${postId}:${time}`,
+        createdAt: now,
+        updatedAt: now,
+        ...row,
+      });
+    }
+    return tableDifferences(db, {
+      people: [],
+      boardId,
+      postIds: [postId],
+      comments: new Map([[commentId, 1]]),
+    });
+  }
+
+  it("finds a notification that is lost, one too many, and one about too few people", async ({ expect }) => {
+    expect(await commented(1)).toEqual([]);
+    expect((await commented(0)).join()).toContain("0 in the tables instead of 1");
+    expect((await commented(2)).join()).toContain("told twice");
+    expect((await commented(1, { actorCount: 2 })).join()).toContain("2 in the tables instead of 1");
+    expect((await commented(1, { withdrawnAt: now })).join()).toContain("0 in the tables instead of 1");
+  });
+
+  it("finds what is due, and brings only what is held back forward", async ({ expect }) => {
+    expect(await dueDifferences(db)).toEqual([]);
+    const [overdueSince, heldUntil] = [-60_000, 600_000].map((ms) => new Date(Date.now() + ms));
+    await commented(1, { effectsDueAt: overdueSince });
+    await commented(1, { effectsDueAt: heldUntil });
+    await db.update(boards).set({ effectsDueAt: now }).where(eq(boards.id, boardId));
+    expect(await dueDifferences(db)).toEqual([
+      "boards: effects of 1 rows are still due",
+      "notifications: effects of 2 rows are still due",
+    ]);
+    expect(await endHoldingBack(db)).toBe(1);
+    expect(await endHoldingBack(db)).toBe(0);
+  });
 });
 
 describe("what is watched", () => {
@@ -97,6 +164,38 @@ describe("what is watched", () => {
       });
     expect(record.take(1, added(1))).toBeUndefined();
     expect(record.take(2, added(2))).toContain("tells again");
+  });
+
+  it("finds a notification of which the room was not told, or something else", async ({ expect }) => {
+    const notification = (id: number, actorCount: number) => ({
+      id,
+      type: "comment",
+      targetType: "post",
+      targetId: 1,
+      postId: 1,
+      actor: { id: 2, username: "mina" },
+      actorCount,
+      message: "mina commented on your post",
+      isRead: false,
+      createdAt: "2026-11-25T11:00:00.000Z",
+    });
+    const restSays = (...items: unknown[]): Api => ({
+      send: () => Promise.reject(new Error("not asked for")),
+      call: async <Body>({ path }: { path: string }) =>
+        (path.endsWith("unread-count") ? { unreadCount: items.length } : { items, nextCursor: null }) as Body,
+      close: () => undefined,
+    });
+    const record = createRoomRecord("user:1", person);
+    const data = { notification: notification(7, 1), unreadCount: 1 };
+    const at = "2026-11-25T11:00:00.000Z";
+    const frame = JSON.stringify({ type: "notify_user", room: "user:1", seq: 1, at, data });
+    expect(record.take(1, frame)).toBeUndefined();
+    expect(await record.differences(restSays(notification(7, 1)))).toEqual([]);
+    expect((await record.differences(restSays(notification(7, 2)))).join()).toContain('"actorCount":2');
+    const lost = await record.differences(restSays(notification(7, 1), notification(8, 1)));
+    expect(lost.join()).toContain("2 unread, the events 1");
+    expect(lost.join()).toContain('"id":8');
+    expect((await record.differences(restSays())).join()).toContain("notification 7 is not in REST");
   });
 
   it.for([

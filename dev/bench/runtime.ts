@@ -13,10 +13,9 @@ import type { Cloud } from "../cloud/cloud.ts";
 import { asProcessEnv, systemEnvironment } from "../cloud/environment.ts";
 import { withOpenFiles } from "../cloud/open-files.ts";
 import { claimPort } from "../cloud/ports.ts";
+import { configuration, CRON_WORKER, type WorkerBundle } from "./configuration.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const COMPATIBILITY_DATE =
-  /^compatibility_date = "(.+)"$/m.exec(readFileSync(join(ROOT, "wrangler.toml"), "utf8"))?.[1] ?? "";
 /** USER_HZ: fixed on every architecture that Linux runs Node on. */
 const TICKS_PER_SECOND = 100;
 /** Work behind answers is done when this long passes without the runtime taking CPU time. */
@@ -33,14 +32,11 @@ export type Runtime = {
   idle: () => Promise<void>;
 };
 
-export type WorkerBundle = {
-  name: string;
-  /** `wrangler.toml` of the Worker, relative to the repository. */
-  config: string;
-  /** What the bundler calls the result. */
-  module: string;
-  /** Classes of Durable Objects by binding. */
-  objects: Record<string, string>;
+type RuntimeOptions = {
+  inspect?: number | undefined;
+  /** Where cron triggers are fired, see `dev/cloud/cron.ts`; none: nowhere, and nothing runs beside the Worker. */
+  cronPort?: number;
+  signal: AbortSignal;
 };
 
 /** Bundles a Worker as for a deployment and runs it. @param settings its text bindings, given its address */
@@ -48,20 +44,25 @@ export async function startRuntime(
   cloud: Cloud,
   worker: WorkerBundle,
   settings: (url: string) => Record<string, string>,
-  { inspect, signal }: { inspect?: number | undefined; signal: AbortSignal },
+  { inspect, cronPort, signal }: RuntimeOptions,
 ): Promise<Runtime> {
   const folder = cloud.folder.file(`runtime-${worker.name}`);
   mkdirSync(join(folder, "objects"), { recursive: true });
   await bundle(worker, folder);
   const port = await claimPort("worker", 0);
   const url = `http://127.0.0.1:${port}`;
-  writeFileSync(join(folder, "workerd.capnp"), configuration(worker, port, settings(url)), { mode: 0o600 });
+  writeFileSync(join(folder, "cron.js"), CRON_WORKER);
+  writeFileSync(join(folder, "workerd.capnp"), configuration(worker, { port, cronPort }, settings(url)), {
+    mode: 0o600,
+  });
   const [command, ...args] = withOpenFiles(
     [
       workerdPath(),
       "serve",
       join(folder, "workerd.capnp"),
       `--directory-path=objects=${join(folder, "objects")}`,
+      // For the compatibility flag of the Worker that fires triggers.
+      ...(cronPort === undefined ? [] : ["--experimental"]),
       ...(inspect === undefined ? [] : [`--inspector-addr=127.0.0.1:${inspect}`]),
     ],
     console.error,
@@ -105,40 +106,6 @@ async function bundle({ config }: WorkerBundle, folder: string): Promise<void> {
       env: asProcessEnv({ ...systemEnvironment(), WRANGLER_SEND_METRICS: "false", CI: "true" }),
     },
   );
-}
-
-function configuration(
-  { module, objects }: WorkerBundle,
-  port: number,
-  settings: Record<string, string>,
-): string {
-  const text = (value: string) => JSON.stringify(value);
-  const bindings = [
-    ...Object.entries(objects).map(
-      ([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`,
-    ),
-    ...Object.entries(settings).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
-  ];
-  const namespaces = Object.values(objects).map(
-    (className) => `(className = ${text(className)}, uniqueKey = ${text(className)}, enableSql = true)`,
-  );
-  return `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = .worker),
-    (name = "internet", network = (allow = ["public", "private"])),
-    (name = "objects", disk = (writable = true)),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
-);
-const worker :Workerd.Worker = (
-  modules = [(name = "worker", esModule = embed ${text(module)})],
-  compatibilityDate = ${text(COMPATIBILITY_DATE)},
-  bindings = [${bindings.join(", ")}],
-  durableObjectNamespaces = [${namespaces.join(", ")}],
-  durableObjectStorage = (localDisk = "objects"),
-);
-`;
 }
 
 /** Of the package that wrangler brings along. */

@@ -9,7 +9,7 @@ const KINDS_SHOWN = 20;
 
 /** @param complaints of the Worker's log */
 export function describeReport(report: LoadReport, watch: Watch, complaints: string[]): string {
-  const { seconds, quietSeconds, tally, visits, events, agree, faults } = report;
+  const { seconds, quietSeconds, heldBack, tally, visits, events, agree, faults } = report;
   const growth = growthOf(watch.samples());
   const all = Object.values(tally);
   const requests = all.reduce((sum, { latencies }) => sum + latencies.length, 0);
@@ -29,7 +29,7 @@ export function describeReport(report: LoadReport, watch: Watch, complaints: str
     `${requests} requests in ${seconds.toFixed(0)} s: ${(requests / seconds).toFixed(1)} a second; ${limited} limited (429)`,
     `${visits} connections, ${events} events, ${(events / seconds).toFixed(0)} a second`,
     `cores busy: ${(watch.busy() * 100).toFixed(0)} % with all that the machine does; the runtime took ${watch.cpuSeconds().toFixed(0)} s of CPU`,
-    `rooms, REST and tables ${agree ? "agree" : "DIFFER"}, ${quietSeconds.toFixed(0)} s after the last answer`,
+    `rooms, REST and tables ${agree ? "agree" : "DIFFER"}, ${quietSeconds.toFixed(0)} s after the last answer; ${heldBack} frames were held back until then`,
     `memory of the runtime, the least in each minute, MB: ${floorsOf(watch.samples())
       .map((floor) => floor.toFixed(0))
       .join(" ")}`,

@@ -17,11 +17,8 @@ export type RoomRecord = {
   take: (seq: number, text: string) => string | undefined;
   /** The events told, from the first on without a gap. */
   last: () => number;
-  /**
-   * What REST shows otherwise than the events together; empty when all is the same.
-   * @param heldBack notifications whose last frame waits for a sweep
-   */
-  differences: (api: Api, heldBack: ReadonlySet<number>) => Promise<string[]>;
+  /** What REST shows otherwise than the events together; empty when all is the same. */
+  differences: (api: Api) => Promise<string[]>;
 };
 
 /** What both REST and the events tell of a post and its comments. */
@@ -78,7 +75,7 @@ export function createRoomRecord(name: string, reader: Person): RoomRecord {
     return undefined;
   }
 
-  async function notificationDifferences(api: Api, heldBack: ReadonlySet<number>): Promise<string[]> {
+  async function notificationDifferences(api: Api): Promise<string[]> {
     const token = reader.accessToken;
     const rest = await api.call<{ unreadCount: number }>({
       method: "GET",
@@ -91,12 +88,9 @@ export function createRoomRecord(name: string, reader: Person): RoomRecord {
         : [`${name}: REST says ${rest.unreadCount} unread, the events ${unreadCount}`];
     const told = new Map(heard);
     for (const notification of await pagesOf<RoomNotification>(api, "/notifications?unread=true", token)) {
-      const { id, actorCount } = notification;
-      const event = told.get(id);
-      const count = event === undefined ? 0 : (JSON.parse(event) as RoomNotification).actorCount;
-      if (count !== actorCount && !heldBack.has(id))
-        wrong.push(`${name}: notification ${id} is of ${actorCount}, the events say ${count}`);
-      told.delete(id);
+      const [rest, events] = [JSON.stringify(notification), told.get(notification.id)];
+      if (rest !== events) wrong.push(`${name}: REST says ${rest}, the events ${events}`);
+      told.delete(notification.id);
     }
     return [...wrong, ...[...told.keys()].map((extra) => `${name}: notification ${extra} is not in REST`)];
   }
@@ -132,8 +126,8 @@ export function createRoomRecord(name: string, reader: Person): RoomRecord {
       return wrong;
     },
     last: () => folded,
-    differences: (api, heldBack) =>
-      name.startsWith("user:") ? notificationDifferences(api, heldBack) : postDifferences(api, name.slice(5)),
+    differences: (api) =>
+      name.startsWith("user:") ? notificationDifferences(api) : postDifferences(api, name.slice(5)),
   };
 }
 

@@ -1,22 +1,27 @@
 /**
- * One run: traffic and followers side by side, then quiet, then what everybody was told against what REST shows.
+ * One run: traffic, followers and the cron trigger side by side, then quiet and sweeps, then what everybody was told
+ * against what REST shows.
  * @module
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createMeter } from "../../src/common/meter.ts";
 import { createDb } from "../../src/db/client.ts";
+import { fire, fireCronTriggers } from "../cloud/cron.ts";
 import { createRandom } from "../seed/random.ts";
 import { createApi } from "./api.ts";
+import { dueDifferences, endHoldingBack } from "./due.ts";
 import { type Follower, startFollower } from "./follower.ts";
 import { createRoomRecord, type RoomRecord } from "./room-record.ts";
 import { sendTraffic, type Tally } from "./traffic.ts";
-import { heldBackOf, tableDifferences } from "./truth.ts";
+import { tableDifferences } from "./truth.ts";
 import { createWorld, signIn } from "./world.ts";
 
 export type LoadOptions = {
   /** Of the Worker. */
   url: string;
-  /** Of the gateway to its database. */
+  /** Where its cron triggers are fired. */
+  cronUrl: string;
+  /** Of the gateway to its database, which nobody else uses. */
   databaseUrl: string;
   /** Where posts are written. */
   boardId: number;
@@ -38,6 +43,8 @@ export type LoadReport = {
   seconds: number;
   /** From the last answer to the moment when rooms, REST and tables say the same. */
   quietSeconds: number;
+  /** Notifications whose last frame was held back when the traffic ended, told before their time. */
+  heldBack: number;
   tally: Tally;
   /** Connections, and events over all of them. */
   visits: number;
@@ -52,8 +59,10 @@ export type LoadReport = {
 const OWN_ROOM_SHARE = 5;
 /** Enough to tell their kinds. */
 const FAULTS_MAX = 10_000;
-/** Effects that were interrupted are made up for within a minute. */
-const QUIET_WITHIN_MS = 90_000;
+/** Sweeps, but not what runs every quarter of an hour: repairs of counts would hide what the run is to find. */
+const EVERY_MINUTE = "* * * * *";
+/** Effects that were interrupted are made up for within a minute, and then what was held back within another. */
+const QUIET_WITHIN_MS = 120_000;
 const LOOK_AGAIN_MS = 1_000;
 /** So many sockets are on their way at first, and at the end; the next come when these are there. */
 const OPENING_AT_ONCE = 10;
@@ -103,6 +112,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   log(`${followers.length} sockets, ${lanes} requests at once, for ${seconds} s`);
 
   options.began?.();
+  const stopCron = fireCronTriggers(options.cronUrl, [EVERY_MINUTE], fault);
   const startedAt = performance.now();
   const tally = await sendTraffic(
     { api, world, random, lanes },
@@ -111,6 +121,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   );
   const answeredAt = performance.now();
   options.ended?.();
+  stopCron();
   signal.throwIfAborted();
 
   log("quiet: everybody comes to stay, and is to know what REST and the tables say");
@@ -119,11 +130,12 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
     const next = followers.slice(start, start + OPENING_AT_ONCE);
     await Promise.all(next.map(({ follower }) => follower.settle()));
   }
-  const differences = await settledDifferences();
+  const { differences, heldBack } = await settle();
   for (const difference of differences) fault(difference);
   const report = {
     seconds: (answeredAt - startedAt) / 1_000,
     quietSeconds: (performance.now() - answeredAt) / 1_000,
+    heldBack,
     tally,
     visits: followers.reduce((sum, { follower }) => sum + follower.visits(), 0),
     events: followers.reduce((sum, { follower }) => sum + follower.events(), 0),
@@ -134,26 +146,44 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   api.close();
   return report;
 
-  /** What is still wrong when it has been right, or for as long as anything may take. */
-  async function settledDifferences(): Promise<string[]> {
+  /** Sweeps until nothing is wrong any more, or for as long as anything may take. @returns what is still wrong */
+  async function settle(): Promise<{ differences: string[]; heldBack: number }> {
     const giveUpAt = performance.now() + QUIET_WITHIN_MS;
+    const sweep = createSweep();
+    let heldBack = 0;
     for (;;) {
-      const heldBack = heldBackOf(db, world);
+      heldBack += await endHoldingBack(db);
+      sweep();
       const checks = [
-        ...records.map(async ({ record }) => record.differences(api, await heldBack)),
+        ...records.map(({ record }) => record.differences(api)),
         tableDifferences(db, world),
+        dueDifferences(db),
       ];
-      const wrong = (await Promise.allSettled(checks)).flatMap((check) =>
+      const differences = (await Promise.allSettled(checks)).flatMap((check) =>
         check.status === "fulfilled" ? check.value : [String(check.reason)],
       );
       for (const { follower, record } of followers) {
         if (follower.seq() !== record.last()) {
-          wrong.push(`${record.name}: somebody is at ${follower.seq()} of ${record.last()}`);
+          differences.push(`${record.name}: somebody is at ${follower.seq()} of ${record.last()}`);
         }
       }
-      if (wrong.length === 0 || performance.now() > giveUpAt) return wrong;
+      if (differences.length === 0 || performance.now() > giveUpAt) return { differences, heldBack };
       signal.throwIfAborted();
       await sleep(LOOK_AGAIN_MS);
     }
+  }
+
+  /** @returns what begins a sweep, unless one is under way: under Cloudflare it lasts for most of the minute */
+  function createSweep(): () => void {
+    let underWay = false;
+    return () => {
+      if (underWay) return;
+      underWay = true;
+      void fire(options.cronUrl, EVERY_MINUTE)
+        .catch((error: unknown) => fault(`a sweep failed: ${String(error)}`))
+        .finally(() => {
+          underWay = false;
+        });
+    };
   }
 }

@@ -1,9 +1,9 @@
 /**
- * What the tables say when all is quiet: every answered write is there once, its effects are done, counts are exact and
- * everybody has been notified of what concerns them.
+ * What the tables say when all is quiet: every answered write is there once, counts are exact and everybody has been
+ * notified once of what concerns them.
  * @module
  */
-import { and, inArray, isNotNull, isNull } from "drizzle-orm";
+import { and, inArray, isNull } from "drizzle-orm";
 import type { Db } from "../../src/db/client.ts";
 import { comments } from "../../src/db/schema/comments.ts";
 import { likes } from "../../src/db/schema/likes.ts";
@@ -22,7 +22,6 @@ async function rowsOf(db: Db, postIds: number[]) {
         authorId: posts.authorId,
         likeCount: posts.likeCount,
         commentCount: posts.commentCount,
-        effectsDueAt: posts.effectsDueAt,
       })
       .from(posts)
       .where(inArray(posts.id, postIds)),
@@ -33,7 +32,6 @@ async function rowsOf(db: Db, postIds: number[]) {
         authorId: comments.authorId,
         likeCount: comments.likeCount,
         version: comments.version,
-        effectsDueAt: comments.effectsDueAt,
       })
       .from(comments)
       .where(inArray(comments.postId, postIds)),
@@ -44,7 +42,6 @@ async function rowsOf(db: Db, postIds: number[]) {
         target: likes.targetType,
         targetId: likes.targetId,
         active: likes.active,
-        effectsDueAt: likes.effectsDueAt,
       })
       .from(likes)
       .where(inArray(likes.postId, postIds)),
@@ -63,23 +60,10 @@ async function rowsOf(db: Db, postIds: number[]) {
   return { posts: postRows, comments: commentRows, likes: likeRows, notifications: notificationRows };
 }
 
-/** Notifications that were told several times in a short while: how many people are behind them now, a sweep tells. */
-export async function heldBackOf(db: Db, { postIds }: World): Promise<Set<number>> {
-  const held = await db
-    .select({ id: notifications.id })
-    .from(notifications)
-    .where(and(inArray(notifications.postId, postIds), isNotNull(notifications.effectsDueAt)));
-  return new Set(held.map(({ id }) => id));
-}
-
 /** Complaints, each a line; none when all is well. Nobody may read notifications or delete anything in the run. */
 export async function tableDifferences(db: Db, { postIds, comments: answered }: World): Promise<string[]> {
   const rows = await rowsOf(db, postIds);
   const wrong: string[] = [];
-  for (const name of ["posts", "comments", "likes"] as const) {
-    const due = rows[name].filter(({ effectsDueAt }) => effectsDueAt !== null);
-    if (due.length > 0) wrong.push(`${name}: effects of ${due.length} rows are still due`);
-  }
   compare("version of comment", keyed(rows.comments, "version"), answered, wrong);
   compare("comments of post", keyed(rows.posts, "commentCount"), tally(rows.comments, "postId"), wrong);
   for (const target of ["post", "comment"] as const) {
