@@ -24,9 +24,9 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const USAGE = `npm run load -- [flags]
 
 Puts a local cloud of its own, on free ports, under mixed traffic: of a hundred requests 80 read, 15 comment and like,
-5 sign in, and sockets come and go. It passes when no answer was an error but 429, every socket had every event in
-order and none twice, rooms, REST and tables agree in the end, and the runtime's memory does not grow after the first
-minute.
+5 sign in, sockets come and go, and sweeps run. It passes when no answer was an error but 429, every socket had every
+event in order and none twice, rooms, REST and tables agree in the end with nothing left to be done, and the runtime's
+memory does not grow after the first minute.
 
   --minutes <n>   how long, default 10
   --sockets <n>   how many, default 500; one of five is in somebody's own room
