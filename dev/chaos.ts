@@ -3,8 +3,9 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { runCommand } from "./cloud/command.ts";
 import { CloudProblem } from "./cloud/problem.ts";
-import { Stopped, stopSignal } from "./cloud/stop-signal.ts";
+import { stopSignal } from "./cloud/stop-signal.ts";
 import { startLocalChaos } from "./chaos/local.ts";
 
 const USAGE = `npm run chaos -- [flags]
@@ -52,11 +53,12 @@ function flags() {
   };
 }
 
-async function main(): Promise<number> {
+/** @returns whether all runs ended well */
+async function main(): Promise<boolean> {
   const { help, runs, seed, atOnce, killEvery } = flags();
   if (help) {
     console.log(USAGE);
-    return 0;
+    return true;
   }
   const signal = stopSignal((line) => console.log(`[chaos] ${line}`));
   console.log(`[chaos] ${runs} runs from seed ${seed} on: npm run chaos -- --runs ${runs} --seed ${seed}`);
@@ -64,7 +66,8 @@ async function main(): Promise<number> {
   const startedAt = performance.now();
   let failed = 0;
   try {
-    for (let done = 0, batch = 1; done < runs && !signal.aborted; batch += 1) {
+    for (let done = 0, batch = 1; done < runs; batch += 1) {
+      signal.throwIfAborted();
       const seeds = Array.from({ length: Math.min(atOnce, runs - done) }, (_, index) => seed + done + index);
       const kills = killEvery > 0 && batch % killEvery === 0;
       const wrong = await chaos.run(seeds, kills ? Math.random() * KILL_WITHIN_MS : undefined);
@@ -82,15 +85,7 @@ async function main(): Promise<number> {
   } finally {
     await chaos.close();
   }
-  return failed === 0 ? 0 : 1;
+  return failed === 0;
 }
 
-try {
-  process.exit(await main());
-} catch (error) {
-  if (error instanceof Stopped) process.exit(130);
-  if (!(error instanceof CloudProblem)) throw error;
-  for (const line of error.logLines) console.error(`  | ${line}`);
-  console.error(`[chaos] ${error.message}`);
-  process.exit(1);
-}
+await runCommand({ name: "chaos", main });

@@ -8,11 +8,12 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startCloud } from "./cloud/cloud.ts";
+import { runCommand } from "./cloud/command.ts";
 import { migrate } from "./cloud/migrate.ts";
 import { claimPort, FREE_PORTS } from "./cloud/ports.ts";
 import { CloudProblem } from "./cloud/problem.ts";
 import { workerSettings } from "./cloud/settings.ts";
-import { stopSignal, Stopped } from "./cloud/stop-signal.ts";
+import { stopSignal } from "./cloud/stop-signal.ts";
 import { complaintsIn } from "./load/complaints.ts";
 import { growthOf, watchRuntime } from "./load/memory.ts";
 import { describeReport } from "./load/report.ts";
@@ -132,12 +133,4 @@ function log(line: string): void {
   console.log(`[load] ${line}`);
 }
 
-try {
-  process.exit((await main()) ? 0 : 1);
-} catch (error) {
-  if (error instanceof Stopped) process.exit(0);
-  if (!(error instanceof CloudProblem)) throw error;
-  for (const line of error.logLines) console.error(`  | ${line}`);
-  console.error(`[load] ${error.message}`);
-  process.exit(1);
-}
+await runCommand({ name: "load", main });

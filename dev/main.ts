@@ -7,13 +7,14 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { readConfig } from "../src/env.ts";
 import { type Cloud, startCloud } from "./cloud/cloud.ts";
+import { runCommand } from "./cloud/command.ts";
 import { cronTriggers, fireCronTriggers } from "./cloud/cron.ts";
 import { migrate } from "./cloud/migrate.ts";
 import { OWN_SERVER_SETTINGS, ownServers } from "./cloud/own-servers.ts";
 import { claimPort, loopbackHosts, PORT_SETTINGS, portsFromEnvironment } from "./cloud/ports.ts";
 import { CloudProblem } from "./cloud/problem.ts";
 import { CHOICES, readChoices, workerSettings } from "./cloud/settings.ts";
-import { stopSignal, Stopped } from "./cloud/stop-signal.ts";
+import { stopSignal } from "./cloud/stop-signal.ts";
 import { describeCloud } from "./cloud/table.ts";
 import { serveWorker, WRANGLER_CONFIG } from "./cloud/worker.ts";
 import { seedDemo } from "./seed/demo.ts";
@@ -41,11 +42,12 @@ ${helpLines([
   ]),
 ])}`;
 
-async function main(): Promise<void> {
+/** @returns true after its help; else it goes on until it is stopped, or a part of it fails */
+async function main(): Promise<boolean> {
   const { reset, help } = flags();
   if (help) {
     console.log(HELP);
-    return;
+    return true;
   }
   const startedAt = performance.now();
   const signal = stopSignal(log);
@@ -85,7 +87,7 @@ async function main(): Promise<void> {
     console.log(`ready ${url}`);
     log(`after ${((performance.now() - startedAt) / 1_000).toFixed(1)} s; Ctrl-C stops everything`);
     stopCron = fireCronTriggers(url, cronTriggers(WRANGLER_CONFIG), log);
-    await orEnd(new Promise<never>(() => {}));
+    return await orEnd(new Promise<never>(() => {}));
   } finally {
     stopCron();
     await cloud.close();
@@ -147,13 +149,4 @@ function log(line: string): void {
   console.log(`[dev] ${line}`);
 }
 
-try {
-  await main();
-  process.exit(0);
-} catch (error) {
-  if (error instanceof Stopped) process.exit(0);
-  if (!(error instanceof CloudProblem)) throw error;
-  for (const line of error.logLines) console.error(`  | ${line}`);
-  console.error(`[dev] ${error.message}`);
-  process.exit(1);
-}
+await runCommand({ name: "dev", main, endless: true });

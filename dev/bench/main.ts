@@ -7,9 +7,9 @@ import { cpus, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startCloud } from "../cloud/cloud.ts";
+import { runCommand } from "../cloud/command.ts";
 import { FREE_PORTS } from "../cloud/ports.ts";
-import { CloudProblem } from "../cloud/problem.ts";
-import { stopSignal, Stopped } from "../cloud/stop-signal.ts";
+import { stopSignal } from "../cloud/stop-signal.ts";
 import { type Forum, openForum } from "./forum.ts";
 import { BENCH_USAGE, type BenchOptions, parseBenchOptions, type Part } from "./options.ts";
 import { measureFanOut } from "./parts/fan-out.ts";
@@ -97,15 +97,12 @@ function log(line: string): void {
   console.error(`[bench] ${line}`);
 }
 
-try {
-  const options = parseBenchOptions(process.argv.slice(2));
-  if (options === "help") console.log(BENCH_USAGE);
-  else await bench(options);
-} catch (error) {
-  if (error instanceof Stopped) process.exitCode = 130;
-  else if (error instanceof CloudProblem) {
-    for (const line of error.logLines) console.error(line);
-    console.error(error.message);
-    process.exitCode = 1;
-  } else throw error;
-}
+await runCommand({
+  name: "bench",
+  async main() {
+    const options = parseBenchOptions(process.argv.slice(2));
+    if (options === "help") console.log(BENCH_USAGE);
+    else await bench(options);
+    return true;
+  },
+});

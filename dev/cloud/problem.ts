@@ -1,5 +1,5 @@
 /**
- * A refusal the user can act on. `npm run dev` prints it as one line and exits 1, without a stack.
+ * A refusal the user can act on. Commands print it as one line and exit 1, without a stack (`runCommand`).
  * @module
  */
 export class CloudProblem extends Error {
