@@ -1,17 +1,18 @@
 /** The webhook that QStash delivers to, and the way to QStash. */
-import { Client } from "@upstash/qstash";
+import { Client as QStash } from "@upstash/qstash";
 import { eq } from "drizzle-orm";
 import { describe, inject, it, vi } from "vitest";
 import { createLogger } from "../src/common/logger.ts";
 import { createMeter } from "../src/common/meter.ts";
 import { likes } from "../src/db/schema/likes.ts";
 import { createJobPublisher } from "../src/queue/publisher.ts";
-import { anonymous, ORIGIN } from "./support/client.ts";
+import { anonymous, type Client, ORIGIN, randomAddress } from "./support/client.ts";
 import { CLOSED_PORT, db } from "./support/database.ts";
 import { post, registerUser } from "./support/factories.ts";
 import { deliver, send, signature, signingKeys } from "./support/jobs.ts";
 import { likesOf, people, rowsOf, syncOf, type Target, unreadOf } from "./support/notifications.ts";
 import { enterUser } from "./support/sockets.ts";
+import { watchUpstreams } from "./support/upstreams.ts";
 
 const { settings, recorder } = inject("cloud");
 const { QSTASH_URL = "", QSTASH_TOKEN = "" } = settings;
@@ -115,11 +116,80 @@ describe("a delivery", () => {
   });
 });
 
+describe("what is no delivery", () => {
+  /** One in a minute, in memory where Redis is away. */
+  const strict = (address: string, more: Record<string, string> = {}) =>
+    anonymous({ address, settings: { RATE_LIMIT_SCALE: "0.01", ...more } });
+  const REDIS_AWAY = { UPSTASH_REDIS_REST_URL: `http://${CLOSED_PORT}` };
+
+  /** Sends until it is refused for its number. A window may end meanwhile. */
+  async function exhaust(client: Client, signed: string | null) {
+    const answers = [];
+    for (let count = 0; count < 5; count += 1) {
+      const answer = await send("{}", signed, client);
+      answers.push(answer);
+      if (answer.status === 429) return { answers, last: answer };
+    }
+    throw new Error("five requests were not refused");
+  }
+
+  it.for([
+    ["Redis counts", {}],
+    ["Redis is away", REDIS_AWAY],
+  ] as const)(
+    "is 401 and counted by its address, then 429, while %s; a delivery from there is taken all the same",
+    async ([, more], { expect }) => {
+      const { author, body } = await likedPost();
+      const address = randomAddress();
+      const client = strict(address, more);
+      const { answers, last } = await exhaust(client, null);
+      const [first] = answers;
+      expect([first?.status, first?.body.code]).toEqual([401, "unauthenticated"]);
+      expect(first?.headers.get("ratelimit-policy")).toBe('"unsigned-job";q=1;w=60');
+      expect(first?.headers.get("ratelimit")).toMatch(/^"unsigned-job";r=0;t=\d+$/);
+      expect(last.body.code).toBe("rate_limited");
+      expect(last.body.detail).toContain('"unsigned-job"');
+      expect(last.headers.get("ratelimit-policy")).toBe('"unsigned-job";q=1;w=60');
+      expect(last.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
+
+      for (let time = 0; time < 3; time += 1) {
+        const answer = await send(body, await signature(body), client);
+        expect([answer.status, answer.headers.has("ratelimit")]).toEqual([204, false]);
+      }
+      expect(await unreadOf(author.id)).toHaveLength(1);
+      expect((await send("{}", null, strict(randomAddress(), more))).status).toBe(401);
+    },
+  );
+
+  it("and has a signature is told no time: with wrong keys it would be QStash that takes it for its next delivery", async ({
+    expect,
+  }) => {
+    const forged = await signature("{}", { key: "sig_somebody_else" });
+    const { last } = await exhaust(strict(randomAddress()), forged);
+    expect(last.headers.has("retry-after")).toBe(false);
+    expect(last.headers.get("ratelimit-policy")).toBe('"unsigned-job";q=1;w=60');
+  });
+
+  it("costs a call to Redis; a delivery costs none", async ({ expect }) => {
+    const client = strict(randomAddress());
+    const body = JSON.stringify(syncOf("post", Number.MAX_SAFE_INTEGER));
+    // Redis knows the script from here on.
+    await send("{}", null, strict(randomAddress()));
+    const { during } = watchUpstreams();
+    const redisCalls = async (signed: string | null) => {
+      const { calls } = await during(() => send(body, signed, client));
+      return calls.filter(({ upstream }) => upstream === "redis").length;
+    };
+    expect(await redisCalls(await signature(body))).toBe(0);
+    expect(await redisCalls(null)).toBe(1);
+  });
+});
+
 describe("the publisher", () => {
   const publisher = (url: string, publicUrl = ORIGIN, meter = createMeter()) =>
     createJobPublisher({ url, token: QSTASH_TOKEN, publicUrl }, meter, createLogger());
 
-  const qstash = new Client({ baseUrl: QSTASH_URL, token: QSTASH_TOKEN, devMode: false, retry: false });
+  const qstash = new QStash({ baseUrl: QSTASH_URL, token: QSTASH_TOKEN, devMode: false, retry: false });
   /** What QStash has taken for an address. */
   async function messagesFor(url: string): Promise<string[]> {
     const { logs } = await qstash.logs({ filter: { url } });

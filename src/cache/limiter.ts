@@ -15,6 +15,7 @@ export const POLICIES = {
   "sign-in-account": { quota: 10, windowSeconds: 600 },
   refresh: { quota: 120, windowSeconds: 60 },
   "sign-up": { quota: 10, windowSeconds: 600 },
+  "unsigned-job": { quota: 60, windowSeconds: 60 },
 } as const satisfies Record<string, { quota: number; windowSeconds: number }>;
 
 export type PolicyName = keyof typeof POLICIES;

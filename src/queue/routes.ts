@@ -5,6 +5,7 @@
 import type { Context } from "hono";
 import { AppError, PROBLEMS } from "../common/errors.ts";
 import type { AppEnv, ProblemDocument } from "../http/app-env.ts";
+import { countRefusal } from "../http/middleware/admission.ts";
 import { newRouter, noContent, problemSchema, problems } from "../http/openapi.ts";
 import { problemResponse } from "../http/problem.ts";
 import { parseJob } from "./jobs.ts";
@@ -24,7 +25,7 @@ jobRoutes.openAPIRegistry.registerPath({
   tags: ["Jobs"],
   summary: "Do a job (QStash only)",
   description:
-    "Takes what `Upstash-Signature` proves to be sent by QStash to this address with this body. A job may be delivered any number of times. After 5xx it is delivered again, after 489 never.",
+    "Takes what `Upstash-Signature` proves to be sent by QStash to this address with this body. A job may be delivered any number of times. After 5xx it is delivered again, after 489 never. A delivery is never limited; what is not signed is, by its address.",
   request: {
     body: {
       required: true,
@@ -43,7 +44,7 @@ jobRoutes.openAPIRegistry.registerPath({
 
 jobRoutes.post("/jobs", async (c) => {
   const text = await c.req.text();
-  await requireSignature(c, text);
+  if (!(await isDelivery(c, text))) return refuse(c);
   const parsed = parseJob(text);
   if (!parsed.ok) return undeliverable(c, parsed.reason);
   try {
@@ -53,21 +54,36 @@ jobRoutes.post("/jobs", async (c) => {
     if (error instanceof AppError && PROBLEMS[error.kind].status < 500) {
       return undeliverable(c, error.message);
     }
-    const response = problemResponse(error, c);
-    // QStash would take it for the time of its next delivery, and use up all of them within seconds.
-    response.headers.delete("retry-after");
-    return response;
+    return problemForQStash(error, c);
   }
 });
 
-/** @throws AppError `unauthenticated` */
-async function requireSignature(c: Context<AppEnv>, body: string): Promise<void> {
+function isDelivery(c: Context<AppEnv>, body: string): Promise<boolean> {
   const { config } = c.var;
-  const signed = await isSigned(
+  return isSigned(
     { signature: c.req.header("upstash-signature"), body, url: jobsUrl(config.PUBLIC_URL) },
     { current: config.QSTASH_CURRENT_SIGNING_KEY, next: config.QSTASH_NEXT_SIGNING_KEY },
   );
-  if (!signed) throw new AppError("unauthenticated", "This is not a delivery of QStash to this address");
+}
+
+/** 401, until its network has sent too much that is no delivery: 429. */
+async function refuse(c: Context<AppEnv>): Promise<Response> {
+  try {
+    const headers = await countRefusal(c, "unsigned-job");
+    throw new AppError("unauthenticated", "This is not a delivery of QStash to this address", { headers });
+  } catch (error) {
+    // With the wrong signing keys in the settings it is QStash that is refused.
+    return c.req.header("upstash-signature") === undefined
+      ? problemResponse(error, c)
+      : problemForQStash(error, c);
+  }
+}
+
+/** QStash would take `Retry-After` for the time of its next delivery, and use up all of them within seconds or minutes. */
+function problemForQStash(error: unknown, c: Context<AppEnv>): Response {
+  const response = problemResponse(error, c);
+  response.headers.delete("retry-after");
+  return response;
 }
 
 /** The answer to a message that will be no better when it comes again. */

@@ -120,6 +120,20 @@ export function admitSignIn() {
   });
 }
 
+/**
+ * Counts a request that is about to be refused, by its network: for a route whose proper requests no limit may refuse. One call
+ * to Redis.
+ * @returns the headers of the limit, for the refusal
+ * @throws AppError `rate_limited`
+ */
+export async function countRefusal(c: Context<AppEnv>, policy: PolicyName): Promise<Record<string, string>> {
+  const { limiter, redis } = c.var.services;
+  const check = limiter.check(policy, await pseudonym(c, "network", clientNetwork(c)));
+  redis.flush();
+  applyLimit(c, await check);
+  return limitHeaders(c.var.limits);
+}
+
 /** The email address in a body that is not validated yet; empty when there is none. */
 async function namedAccount(c: Context<AppEnv>): Promise<string> {
   const email = await bodyField(c, "email");
