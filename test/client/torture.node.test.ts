@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, it } from "vitest";
 import { createRandom } from "../../dev/seed/random.ts";
 import { Chromium } from "../support/node/chromium.ts";
 import { NO_CHROMIUM } from "../support/node/find-chromium.ts";
-import { createTorture, type Kind, type Torture } from "../support/node/torture.ts";
+import type { Kind } from "../support/node/torture/happenings.ts";
+import { createTorture, type Torture } from "../support/node/torture/torture.ts";
 
 const SEED = Number(process.env["LIVEFORUM_SEED"] ?? crypto.getRandomValues(new Uint32Array(1))[0]);
 const ROUNDS = Number(process.env["LIVEFORUM_ROUNDS"] ?? 1);
