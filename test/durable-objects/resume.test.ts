@@ -86,7 +86,7 @@ describe("resuming", () => {
   it(
     "loses nothing, repeats nothing and keeps order through 1,000 random runs of drops, evictions and publications",
     {
-      timeout: 300_000,
+      timeout: 900_000,
     },
     async ({ expect }) => {
       const base = REPLAY_SEED ?? Math.floor(Math.random() * 2 ** 31);
