@@ -7,7 +7,9 @@ import type { Api } from "../dev/load/api.ts";
 import { floorsOf, growthOf } from "../dev/load/memory.ts";
 import { createRoomRecord } from "../dev/load/room-record.ts";
 import { runLoad } from "../dev/load/run.ts";
+import { sendTraffic } from "../dev/load/traffic.ts";
 import { tableDifferences } from "../dev/load/truth.ts";
+import { createRandom } from "../dev/seed/random.ts";
 import { createMeter } from "../src/common/meter.ts";
 import { createDb, type Db } from "../src/db/client.ts";
 import { boards } from "../src/db/schema/boards.ts";
@@ -21,6 +23,8 @@ let cloud: OwnCloud;
 let databaseUrl: string;
 let db: Db;
 let boardId: number;
+
+const person = { id: 1, email: "", password: "", accessToken: "" };
 
 beforeAll(async () => {
   // One sweep each time that the trigger is fired, so that nobody waits for the next.
@@ -63,6 +67,31 @@ describe("mixed traffic", () => {
       expect(events).toBeGreaterThan(0);
     },
   );
+});
+
+describe("lanes", () => {
+  it.for([429, 503])("come no sooner than they are told to by a %i", async (status, { expect }) => {
+    const stop = new AbortController();
+    let sent = 0;
+    const api: Api = {
+      send: async () => {
+        sent += 1;
+        await new Promise(setImmediate);
+        if (sent < 3) return { status: 200, text: "{}", retryAfterSeconds: 0 };
+        // A lane that came back at once would have done so by then.
+        setTimeout(() => stop.abort(), 100);
+        return { status, text: "", retryAfterSeconds: 3_600 };
+      },
+      call: () => Promise.reject(new Error("not asked for")),
+      close: () => undefined,
+    };
+    const world = { people: [person], boardId, postIds: [1], comments: new Map<number, number>() };
+    const faults: string[] = [];
+    const random = createRandom(1);
+    await sendTraffic({ api, world, random, lanes: 1 }, stop.signal, (what) => faults.push(what));
+    expect(sent).toBe(3);
+    expect(faults).toHaveLength(status === 429 ? 0 : 1);
+  });
 });
 
 describe("what the tables must say", () => {
@@ -120,7 +149,6 @@ describe("what the tables must say", () => {
 });
 
 describe("what is watched", () => {
-  const person = { id: 1, email: "", password: "", accessToken: "" };
   const event = (seq: number, likeCount: number) =>
     JSON.stringify({
       type: "post_liked",

@@ -4,7 +4,12 @@
  */
 import { Agent, request as httpRequest } from "node:http";
 
-export type Reply = { status: number; text: string };
+export type Reply = {
+  status: number;
+  text: string;
+  /** Of `Retry-After`; 0 without one. */
+  retryAfterSeconds: number;
+};
 
 export type Call = { method: string; path: string; token?: string | undefined; json?: unknown };
 
@@ -39,7 +44,11 @@ export function createApi(url: string, connections: number): Api {
           response.on("data", (chunk: Buffer) => chunks.push(chunk));
           response.on("error", reject);
           response.on("end", () =>
-            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
+            resolve({
+              status: response.statusCode ?? 0,
+              text: Buffer.concat(chunks).toString(),
+              retryAfterSeconds: Number(response.headers["retry-after"] ?? 0),
+            }),
           );
         },
       );

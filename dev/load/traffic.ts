@@ -1,8 +1,9 @@
 /**
  * Mixed requests: of a hundred some 80 read, 15 comment and like, 5 sign in. Lanes send without a pause, each the next
- * request when it has the answer to the last.
+ * request when it has the answer to the last, but do as they are told by `Retry-After`.
  * @module
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../seed/random.ts";
 import type { Api, Call, Reply } from "./api.ts";
 import type { Person, World } from "./world.ts";
@@ -157,6 +158,10 @@ export async function sendTraffic(
     if (reply.status === 429) entry.limited += 1;
     else if (reply.status >= 400) fault(`${call.method} ${call.path}: ${reply.status} ${reply.text}`);
     else deed.done?.(lane, reply.text);
+    const { retryAfterSeconds } = reply;
+    if (retryAfterSeconds > 0) {
+      await sleep(retryAfterSeconds * 1_000, undefined, { signal }).catch(() => undefined);
+    }
   }
 
   await Promise.all(
