@@ -65,8 +65,9 @@ export class SessionMemory {
     }
   }
 
-  endings(): Endings {
-    const sessions = this.#storage.sql.exec<{ id: number }>("select id from ended_sessions").toArray();
+  endings(now: number): Endings {
+    const { sql } = this.#storage;
+    const sessions = sql.exec<{ id: number }>("select id from ended_sessions where until > ?", now).toArray();
     return { ...this.#user(), sessionIds: sessions.map(({ id }) => id) };
   }
 

@@ -36,7 +36,7 @@ export class UserRoom extends DurableObject<WorkerBindings> {
     this.#whereabouts = new Whereabouts(ctx.storage);
     this.#rooms = createRooms(env);
     this.#room = new Room(ctx, env, {
-      vouch: async (candidate) => !hasEnded(this.#sessions.endings(), candidate),
+      vouch: async (candidate) => !hasEnded(this.#sessions.endings(Date.now()), candidate),
       parted: () => undefined,
       viewers: () => 1,
     });
@@ -46,7 +46,7 @@ export class UserRoom extends DurableObject<WorkerBindings> {
   /** Upgrades. The Worker has checked the token and the origin; 401 is for a session that ended meanwhile. */
   override fetch(request: Request): Response {
     const ticket: Ticket = readTicket(request);
-    if (ticket.expiresAt <= Date.now() || hasEnded(this.#sessions.endings(), ticket)) {
+    if (ticket.expiresAt <= Date.now() || hasEnded(this.#sessions.endings(Date.now()), ticket)) {
       return new Response(null, { status: 401 });
     }
     const settings = readConfig(this.env);
@@ -67,7 +67,7 @@ export class UserRoom extends DurableObject<WorkerBindings> {
    * ending that concerns the socket.
    */
   enter(whereabout: Whereabout): Entrance {
-    if (hasEnded(this.#sessions.endings(), whereabout)) return "ended";
+    if (hasEnded(this.#sessions.endings(Date.now()), whereabout)) return "ended";
     return this.#whereabouts.add(whereabout, Date.now()) ? "welcome" : "full";
   }
 
@@ -83,7 +83,7 @@ export class UserRoom extends DurableObject<WorkerBindings> {
   async endSessions(ended: EndedSessions): Promise<{ status: "done" | "pending" }> {
     const now = Date.now();
     this.#sessions.end(ended, now);
-    const endings = this.#sessions.endings();
+    const endings = this.#sessions.endings(Date.now());
     for (const { socket, attachment } of openMembers(this.ctx)) {
       if (hasEnded(endings, attachment)) {
         this.#room.dismiss(socket, CLOSE.unauthenticated, "the session has ended");
@@ -98,9 +98,9 @@ export class UserRoom extends DurableObject<WorkerBindings> {
 
   /** Long poll. */
   async events(request: PollRequest): Promise<PollAnswer> {
-    if (hasEnded(this.#sessions.endings(), request)) return { status: "ended" };
+    if (hasEnded(this.#sessions.endings(Date.now()), request)) return { status: "ended" };
     const answer = await this.#room.poll(request);
-    return hasEnded(this.#sessions.endings(), request) ? { status: "ended" } : answer;
+    return hasEnded(this.#sessions.endings(Date.now()), request) ? { status: "ended" } : answer;
   }
 
   /** Makes a long poll answer now. */
@@ -131,7 +131,7 @@ export class UserRoom extends DurableObject<WorkerBindings> {
 
   /** Tells the rooms that have sockets of ended sessions. @returns whether all of them know now */
   async #tellRooms(): Promise<boolean> {
-    const endings = this.#sessions.endings();
+    const endings = this.#sessions.endings(Date.now());
     const ended = this.#whereabouts.all().filter((whereabout) => hasEnded(endings, whereabout));
     if (ended.length === 0) return true;
     // Written down first: the alarm goes on where a room cannot be reached or this object dies half-way.

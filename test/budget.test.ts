@@ -1,6 +1,6 @@
 /**
  * What a request costs: statements, and round trips to upstreams after each other, between request and response. Calls are
- * watched where the Worker makes them (support/upstreams.ts), in this file's own isolate.
+ * watched where the Worker makes them (support/upstreams.ts), in the isolate that the tests run in.
  */
 import { describe, it, vi } from "vitest";
 import {

@@ -8,18 +8,19 @@ import { posts } from "../src/db/schema/posts.ts";
 import worker from "../src/index.ts";
 import { anonymous } from "./support/client.ts";
 import { CLOSED_PORT, db } from "./support/database.ts";
+import { untilRedisIsBack } from "./support/redis-back.ts";
 import { newPost } from "./support/threads.ts";
 
 const NO_REDIS = { UPSTASH_REDIS_REST_URL: `http://${CLOSED_PORT}` };
 const NO_DATABASE = { DATABASE_URL: `http://lf:lf@${CLOSED_PORT}` };
 const NO_QSTASH = { QSTASH_URL: `http://${CLOSED_PORT}` };
 const WELL = { db: "ok", redis: "ok", qstash: "ok", effects: "ok" };
-/** The machine may be busy, and the chaos beside these tests makes things late on purpose. */
+/** The machine may be busy, and other files of tests may have left much that is late. */
 const PATIENT = { timeout: 120_000 };
 
 const health = (settings: Record<string, string> = {}) => anonymous({ settings }).get("/api/health");
 
-/** What cron does every minute. It also does what other files of tests, whose database this is, have left undone. */
+/** What cron does every minute, also for what other files of tests, whose database this is, have left undone. */
 async function runEveryMinute(): Promise<void> {
   const context = createExecutionContext();
   await worker.scheduled(createScheduledController({ cron: "* * * * *" }), env, context);
@@ -41,7 +42,7 @@ describe("GET /health", () => {
     const { id } = await newPost();
     await expect
       .poll(async () => {
-        // Each time: another file of tests may sweep.
+        // Each time: work behind an earlier answer may settle it.
         const effectsDueAt = new Date(Date.now() - LATE_MS - 1_000);
         await db.update(posts).set({ effectsDueAt }).where(eq(posts.id, id));
         const { status, body } = await health();
@@ -91,6 +92,7 @@ describe("GET /health", () => {
   });
 
   it("is degraded when a token is wrong", async ({ expect }) => {
+    onTestFinished(untilRedisIsBack);
     expect((await health({ QSTASH_TOKEN: "wrong" })).body).toMatchObject({ checks: { qstash: "down" } });
     expect((await health({ UPSTASH_REDIS_REST_TOKEN: "wrong" })).body).toMatchObject({
       checks: { redis: "down" },

@@ -215,7 +215,7 @@ describe("with a Redis that is full, and answers what needs no memory", () => {
       if (origin !== FULL_REDIS.UPSTASH_REDIS_REST_URL || typeof body !== "string")
         return realFetch(input, init);
       const commands = JSON.parse(body) as string[][];
-      const reads = { EXISTS: 0, HMGET: [null, null, null, null], PING: "PONG" };
+      const reads = { MGET: [null, null], HMGET: [null, null, null, null, null], PING: "PONG" };
       return Response.json(
         commands.map(([name = ""]) =>
           name in reads ? { result: reads[name as keyof typeof reads] } : { error: OOM },

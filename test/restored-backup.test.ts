@@ -83,6 +83,12 @@ describe("a session whose id another user's session had before", () => {
     expect(await statusOf(old, NO_REDIS)).toBe(401);
   });
 
+  it("is not shut out by what Redis still says of the old one", async ({ expect }) => {
+    const { id, old, current } = await twoOfOneIdRenewed();
+    await redis.run((pipe) => pipe.set(keys.session(id), nonceOf(old)));
+    expect(await statusOf(current)).toBe(200);
+  });
+
   it("is not ended by the old access token, even before Redis knows the session", async ({ expect }) => {
     const { id, old, current } = await twoOfOneIdRenewed();
     await redis.run((pipe) => pipe.del(keys.session(id)));
@@ -112,6 +118,10 @@ describe("an account whose id another account had before", () => {
       );
       return first === String(epoch);
     }, PATIENCE);
+    const [name, role] = await redis.run<(string | null)[]>((pipe) =>
+      pipe.hmget(keys.authOverride(id), "username", "role"),
+    );
+    expect([name, role], "nothing of the other account is left").toEqual(["", ""]);
     const earlier = { epoch: epoch - 60, sid: sessionId(session) + 1_000_000_000 };
     expect((await withToken(await forge(session, earlier)).get("/api/users/me")).status).toBe(401);
     expect(await statusOf(session)).toBe(200);

@@ -29,8 +29,11 @@ export type Overrides = {
   endSession: (userId: number, sessionId: number) => Promise<void>;
   /** Makes known what changed about a user. */
   changeUser: (userId: number, change: UserChange) => Promise<void>;
-  /** @returns the actor as of now, or undefined when its session has ended. Two Redis commands. */
-  apply: (actor: Actor) => Promise<Actor | undefined>;
+  /**
+   * @returns the actor as of now, undefined when its session has ended, or `unsure` when another session was last known by
+   * its id: which of the two has it, the row says. Two Redis commands.
+   */
+  apply: (actor: Actor) => Promise<Actor | "unsure" | undefined>;
 };
 
 export function createOverrides(redis: RedisClient): Overrides {
@@ -46,7 +49,8 @@ export function createOverrides(redis: RedisClient): Overrides {
     async startSession({ id, nonce }) {
       await redis.run((pipe) => pipe.set(keys.session(id), nonce, { ex: OVERRIDE_TTL_SECONDS }));
     },
-    startUser: (userId, epoch) => overrideUser(userId, { first: String(epoch) }),
+    // Name and role may be left from an account that had the id.
+    startUser: (userId, epoch) => overrideUser(userId, { first: String(epoch), username: "", role: "" }),
     async endSession(userId, sessionId) {
       const key = keys.endedSession(userId, sessionId);
       await redis.run((pipe) => pipe.set(key, "1", { ex: OVERRIDE_TTL_SECONDS }));
@@ -72,9 +76,10 @@ export function createOverrides(redis: RedisClient): Overrides {
         ),
       ]);
       const [epoch, kept, username, role, first] = fields;
-      if (ended !== null || (nonce !== null && nonce !== actor.nonce)) return undefined;
+      if (ended !== null) return undefined;
       if (first && actor.epoch < Number(first)) return undefined;
       if (epoch && actor.epoch < Number(epoch) && kept !== String(actor.sessionId)) return undefined;
+      if (nonce !== null && nonce !== actor.nonce) return "unsure";
       return {
         ...actor,
         username: username || actor.username,

@@ -90,11 +90,13 @@ export function createAuthRepository(db: Db) {
     },
 
     /** Stores the hash of the first refresh token. Repeating it changes nothing. */
-    async setRefreshHash(sessionId: number, refreshHash: string): Promise<void> {
+    async setRefreshHash(first: { sessionId: number; nonce: string; refreshHash: string }): Promise<void> {
+      const { sessionId, nonce, refreshHash } = first;
+      const session = and(eq(sessions.id, sessionId), eq(sessions.nonce, nonce));
       await db
         .update(sessions)
         .set({ refreshHash })
-        .where(and(eq(sessions.id, sessionId), eq(sessions.generation, 1), isNull(sessions.refreshHash)));
+        .where(and(session, eq(sessions.generation, 1), isNull(sessions.refreshHash)));
     },
 
     /**

@@ -65,7 +65,7 @@ export function createAuthService(deps: Deps) {
   ): Promise<IssuedSession> {
     const { id: sessionId, nonce, epoch } = session;
     const actor: Actor = { ...user, sessionId, nonce, epoch };
-    // Without it, tokens of whoever had this id before a restored backup work on to their end. So it may fail.
+    // It may fail. Access tokens of whoever had this id before a restored backup then work on to their end.
     background("make a session known", () => overrides.startSession(session).catch(ignoreOutage));
     return {
       user,
@@ -90,7 +90,7 @@ export function createAuthService(deps: Deps) {
     const [refreshToken = ""] = await refreshTokens.candidates({ sessionId, nonce, generation: 1 });
     // The token proves itself by its MAC until its hash is stored.
     background("store refresh hash", async () =>
-      repository.setRefreshHash(sessionId, await sha256Hex(refreshToken)),
+      repository.setRefreshHash({ sessionId, nonce, refreshHash: await sha256Hex(refreshToken) }),
     );
     return issue(user, { id: sessionId, nonce, epoch }, refreshToken);
   }
@@ -205,15 +205,17 @@ export function createAuthService(deps: Deps) {
     },
 
     /**
-     * Brings the actor up to date in place and refuses an ended session. One Redis pipeline; the database where Redis is away.
+     * Brings the actor up to date in place and refuses an ended session. One Redis pipeline; one statement where Redis is away
+     * or does not know.
      * @throws AppError `unauthenticated`
      */
     async refreshActor(actor: Actor): Promise<void> {
-      let current: Actor | undefined;
-      try {
-        current = await overrides.apply(actor);
-      } catch (error) {
-        if (!(error instanceof RedisUnavailableError)) throw error;
+      let current = await overrides.apply(actor).catch((error: unknown) => {
+        if (error instanceof RedisUnavailableError) return "unsure" as const;
+        throw error;
+      });
+      if (current === "unsure") {
+        current = undefined;
         const session = await repository.findSession(actor.sessionId, now());
         const same = session?.userId === actor.id && session.nonce === actor.nonce;
         if (session?.live === 1 && same && session.username !== null) {

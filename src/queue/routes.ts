@@ -25,7 +25,7 @@ jobRoutes.openAPIRegistry.registerPath({
   tags: ["Jobs"],
   summary: "Do a job (QStash only)",
   description:
-    "Takes what `Upstash-Signature` proves to be sent by QStash to this address with this body. A job may be delivered any number of times. After 5xx it is delivered again, after 489 never. A delivery is never limited; what is not signed is, by its address.",
+    "Takes what `Upstash-Signature` proves to be sent by QStash to this address with this body. A job may be delivered any number of times. After 5xx it is delivered again, after 489 never. A delivery is never limited; what is not signed is, by its address, with `Retry-After` only where no `Upstash-Signature` came: QStash would take it for the time of its next delivery.",
   request: {
     body: {
       required: true,

@@ -77,7 +77,7 @@ const SECURITY_HEADERS: Record<string, string> = {
 const app = createApp();
 let document: Promise<OpenApiDocument> | undefined;
 
-/** The OpenAPI document, fetched once for each test file. */
+/** The OpenAPI document, fetched once. */
 export async function openApiDocument(): Promise<OpenApiDocument> {
   document ??= (async () => {
     const response = await exports.default.fetch(new Request(`${ORIGIN}/api/openapi.json`));

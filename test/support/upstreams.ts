@@ -1,6 +1,6 @@
 /**
- * Watches the HTTP calls that the code under test makes to its upstreams. The watch is on `fetch` of the test file's
- * own isolate, so files that run at the same time against the same gateways do not disturb it.
+ * Watches the HTTP calls that the code under test makes to its upstreams. The watch is on `fetch` of the isolate
+ * that the tests run in, so other programs that call the same gateways do not disturb it.
  * @module
  */
 import { inject, onTestFinished, vi } from "vitest";
