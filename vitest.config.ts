@@ -1,5 +1,6 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { BalancedSequencer } from "./test/support/node/balanced-sequencer.ts";
 import { LogKeeper } from "./test/support/node/log-keeper.ts";
 
 export default defineConfig({
@@ -15,6 +16,7 @@ export default defineConfig({
     silent: "passed-only",
     // Files share one cloud, and some count its connections or switch parts of it off. `.ci/run` has a cloud for each shard.
     maxWorkers: 1,
+    sequence: { sequencer: BalancedSequencer },
     projects: [
       {
         extends: true,
