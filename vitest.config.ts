@@ -30,6 +30,7 @@ export default defineConfig({
           name: "worker",
           include: ["test/**/*.test.ts"],
           exclude: ["test/**/*.node.test.ts"],
+          setupFiles: ["test/support/before-each-file.ts"],
           // One runtime for all files, as one isolate serves all requests: starting one for each took a third of the time.
           isolate: false,
           // Bounds what hangs, not what is slow: the machine may be busy with other things.

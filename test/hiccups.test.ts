@@ -8,7 +8,6 @@ import { sessions } from "../src/db/schema/users.ts";
 import { type Client, signedIn } from "./support/client.ts";
 import { db } from "./support/database.ts";
 import { type Account, bodyOf, login, sharedAdmin, unique } from "./support/factories.ts";
-import { untilRedisIsBack } from "./support/redis-back.ts";
 import { join } from "./support/rooms.ts";
 import { rooms } from "./support/sockets.ts";
 import { comment, commentRow, like, newPost, postRow, settledRows } from "./support/threads.ts";
@@ -151,7 +150,6 @@ describe("a Redis that is too slow for requests", () => {
     });
     onTestFinished(() => {
       spy.mockRestore();
-      return untilRedisIsBack();
     });
     const client = patient(author, { REDIS_TIMEOUT_MS: "50" });
     const { id: commentId } = await comment({ client }, id);
