@@ -17,6 +17,8 @@ export default defineConfig({
     // Files share one cloud, and some count its connections or switch parts of it off. `.ci/run` has a cloud for each shard.
     maxWorkers: 1,
     sequence: { sequencer: BalancedSequencer },
+    // A second, which is the default, is not enough on a busy machine.
+    expect: { poll: { timeout: 20_000, interval: 20 } },
     projects: [
       {
         extends: true,

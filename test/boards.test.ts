@@ -1,6 +1,6 @@
 /** Boards: order, permissions, conflicts, counts. */
 import { eq, sql } from "drizzle-orm";
-import { describe, it, vi } from "vitest";
+import { describe, it } from "vitest";
 import { posts } from "../src/db/schema/posts.ts";
 import {
   anonymous,
@@ -12,6 +12,7 @@ import {
 } from "./support/client.ts";
 import { db } from "./support/database.ts";
 import { board, bodyOf, post, registerUser, sharedAdmin, unique } from "./support/factories.ts";
+import { waitUntil } from "./support/patience.ts";
 
 const paths = (problem: Problem) => problem.errors?.map((error) => error.path);
 const find = async (id: number) => bodyOf(await anonymous().get<Board>(`/api/boards/${id}`), 200);
@@ -261,7 +262,7 @@ describe("postCount", () => {
         .select({ left: sql<number>`count(*)`.mapWith(Number) })
         .from(posts)
         .where(sql`${posts.boardId} = ${boardId} and ${posts.effectsDueAt} is not null`);
-    await vi.waitUntil(async () => (await due())[0]?.left === 0, { timeout: 10_000 });
+    await waitUntil(async () => (await due())[0]?.left === 0);
     expect((await find(boardId)).postCount).toBe(10);
   });
 
@@ -269,7 +270,7 @@ describe("postCount", () => {
     const { id: boardId } = await board();
     const author = await registerUser();
     await post(author, { boardId });
-    await vi.waitUntil(async () => {
+    await waitUntil(async () => {
       const [row] = await db.select().from(posts).where(eq(posts.boardId, boardId));
       return row?.counted === true;
     });

@@ -2,7 +2,7 @@
  * What a request costs: statements, and round trips to upstreams after each other, between request and response. Calls are
  * watched where the Worker makes them (support/upstreams.ts), in the isolate that the tests run in.
  */
-import { describe, it, vi } from "vitest";
+import { describe, it } from "vitest";
 import {
   anonymous,
   type Client,
@@ -15,6 +15,7 @@ import {
 import { redis } from "./support/database.ts";
 import { type Account, board, bodyOf, post, registerUser } from "./support/factories.ts";
 import { keys } from "../src/cache/keys.ts";
+import { waitUntil } from "./support/patience.ts";
 import { postRow, settledRows } from "./support/threads.ts";
 import {
   roundTrips,
@@ -183,7 +184,7 @@ describe("GET /posts", () => {
       () => user.put(`/api/posts/${id}/like`),
       () => user.post(`/api/posts/${id}/comments`, { content: "c" }),
     ]) {
-      await vi.waitUntil(async () => (await measure(watch, reader, () => reader.get(path))).sql === 0);
+      await waitUntil(async () => (await measure(watch, reader, () => reader.get(path))).sql === 0);
       const { status } = await write();
       expect(status).toBeLessThan(300);
       await user.settled();

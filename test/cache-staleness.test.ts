@@ -9,6 +9,7 @@ import { redis } from "./support/database.ts";
 import { servicesOf } from "./support/effects.ts";
 import { bodyOf, registerUser } from "./support/factories.ts";
 import { orders } from "./support/orders.ts";
+import { waitUntil } from "./support/patience.ts";
 import { accessToken, freshId } from "./support/sockets.ts";
 import {
   comment,
@@ -65,7 +66,7 @@ async function fill(id: number, revision: number, ticket?: FillTicket): Promise<
 
 /** Fills until the revision is cached: names may change at any moment by what other files do, and a fill is refused then. */
 async function filled(id: number, revision: number): Promise<void> {
-  await vi.waitUntil(async () => {
+  await waitUntil(async () => {
     await fill(id, revision);
     return (await cachedRevision(id)) === revision;
   });
@@ -259,7 +260,7 @@ describe("a comment that somebody else counts first", () => {
     await hold.held;
     await creator.comments.create(actor, id, { content: "c" }, null, hold);
     void other.comments.sweep();
-    await vi.waitUntil(async () => (await postRow(id)).commentCount === 1);
+    await waitUntil(async () => (await postRow(id)).commentCount === 1);
     await creator.settle();
     await fillWith(old, revision, before.ticket);
     expect((await readPost(id)).commentCount).toBe(1);
@@ -281,7 +282,7 @@ function slowRedis(matches: (pipeline: string) => boolean, delayMs: () => number
 describe("a write whose post cannot be held at once", () => {
   /** Waits until a read finds the post cached. */
   async function cached(id: number): Promise<void> {
-    await vi.waitUntil(async () => {
+    await waitUntil(async () => {
       await readPost(id);
       return (await cache.read(id, null)).hit;
     });

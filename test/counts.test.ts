@@ -19,6 +19,7 @@ import { createPostCache } from "../src/posts/cache.ts";
 import { db, redis } from "./support/database.ts";
 import { publisher } from "./support/effects.ts";
 import { board, post, registerUser } from "./support/factories.ts";
+import { waitUntil } from "./support/patience.ts";
 import { join } from "./support/rooms.ts";
 import { until } from "./support/sockets.ts";
 import {
@@ -97,7 +98,7 @@ describe("a count that has drifted", () => {
     await db.update(posts).set({ likeCount: 41, commentCount: 0 }).where(eq(posts.id, id));
     await db.update(comments).set({ likeCount: 7 }).where(eq(comments.id, commentId));
     await db.update(boards).set({ postCount: 12 }).where(eq(boards.id, boardId));
-    await vi.waitUntil(async () => {
+    await waitUntil(async () => {
       await readPost(id);
       return (await redis.run<string | null>((pipe) => pipe.hget(keys.post(id), "c"))) !== null;
     });
@@ -173,7 +174,7 @@ describe("likes while a count is repaired", () => {
     );
     expect(await check()).toBe(1);
     expect((await postRow(id)).likeCount).toBe(4);
-    await vi.waitUntil(() => {
+    await waitUntil(() => {
       const last = socket.events().at(-1);
       return last?.type === "post_liked" && last.data.likeCount === 4;
     });
@@ -202,8 +203,8 @@ describe("likes while a count is repaired", () => {
     busy = false;
     await checking;
     await settledLikes(id);
-    await vi.waitUntil(async () => (await readPost(id)).commentCount === 33);
-    await vi.waitUntil(async () => (await postRow(id)).commentCount === 33);
+    await waitUntil(async () => (await readPost(id)).commentCount === 33);
+    await waitUntil(async () => (await postRow(id)).commentCount === 33);
     await checkOf({ posts: [id] }).check();
     expect(await postRow(id)).toMatchObject({ likeCount: 5, commentCount: 33 });
   });

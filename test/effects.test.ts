@@ -8,7 +8,7 @@ import {
 } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { eq, sql } from "drizzle-orm";
-import { describe, it, vi } from "vitest";
+import { describe, it } from "vitest";
 import { keys } from "../src/cache/keys.ts";
 import { comments } from "../src/db/schema/comments.ts";
 import { likes } from "../src/db/schema/likes.ts";
@@ -19,6 +19,7 @@ import { anonymous, signedIn } from "./support/client.ts";
 import { CLOSED_PORT, db, redis } from "./support/database.ts";
 import { publisher, servicesOf } from "./support/effects.ts";
 import { type Account, bodyOf } from "./support/factories.ts";
+import { waitUntil } from "./support/patience.ts";
 import { join } from "./support/rooms.ts";
 import { freshId, rooms, type TestSocket, until } from "./support/sockets.ts";
 import {
@@ -51,7 +52,7 @@ async function watchedPost() {
 
 /** Waits until a read finds the post cached. */
 async function cached(id: number): Promise<void> {
-  await vi.waitUntil(async () => {
+  await waitUntil(async () => {
     await readPost(id);
     return (await redis.run<string | null>((pipe) => pipe.hget(keys.post(id), "c"))) !== null;
   });
@@ -239,7 +240,7 @@ describe("a room that could not be reached", () => {
     await cached(id);
     const { mend } = await broken(id, "publish");
     const { id: commentId } = await comment(author, id);
-    await vi.waitUntil(async () => (await commentRow(commentId)).counted);
+    await waitUntil(async () => (await commentRow(commentId)).counted);
     await sweep(id);
     expect((await commentRow(commentId)).effectsDueAt).not.toBeNull();
     expect([(await readPost(id)).commentCount, (await thread(id)).length]).toEqual([1, 1]);
@@ -281,7 +282,7 @@ describe("a room that could not be reached", () => {
       const event = last();
       return event?.type === "post_liked" && event.data.likeCount === 1;
     });
-    await vi.waitUntil(async () => (await due()).length === 0);
+    await waitUntil(async () => (await due()).length === 0);
     expect(last()?.data).toEqual({ targetId: id, likeCount: 1 });
   });
 });

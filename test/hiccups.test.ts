@@ -8,6 +8,7 @@ import { sessions } from "../src/db/schema/users.ts";
 import { type Client, signedIn } from "./support/client.ts";
 import { db } from "./support/database.ts";
 import { type Account, bodyOf, login, sharedAdmin, unique } from "./support/factories.ts";
+import { waitUntil } from "./support/patience.ts";
 import { join } from "./support/rooms.ts";
 import { rooms } from "./support/sockets.ts";
 import { comment, commentRow, like, newPost, postRow, settledRows } from "./support/threads.ts";
@@ -97,7 +98,7 @@ describe("a hiccup of", () => {
     const client = patient(author);
     const { id: commentId } = await comment({ client }, id);
     await like(client, { type: "post", id });
-    await vi.waitUntil(async () => (await commentRow(commentId)).counted);
+    await waitUntil(async () => (await commentRow(commentId)).counted);
     await mend();
     await client.settled();
     await socket.settle();

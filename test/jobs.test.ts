@@ -11,6 +11,7 @@ import { CLOSED_PORT, db } from "./support/database.ts";
 import { post, registerUser } from "./support/factories.ts";
 import { deliver, send, signature, signingKeys } from "./support/jobs.ts";
 import { likesOf, people, rowsOf, syncOf, type Target, unreadOf } from "./support/notifications.ts";
+import { waitUntil } from "./support/patience.ts";
 import { enterUser } from "./support/sockets.ts";
 import { watchUpstreams } from "./support/upstreams.ts";
 
@@ -237,15 +238,12 @@ describe("the publisher", () => {
     source: string;
     id: number;
   }): Promise<{ text: string; signed: string | null }> {
-    return vi.waitUntil(
-      async () => {
-        const response = await fetch(`${recorder}/_recorder/requests?path=/api/jobs`);
-        const { requests } = await response.json<{ requests: Recorded[] }>();
-        const found = requests.find(({ body }) => body.text.includes(JSON.stringify(payload)));
-        return found && { text: found.body.text, signed: found.headers["upstash-signature"] ?? null };
-      },
-      { timeout: 20_000, interval: 50 },
-    );
+    return waitUntil(async () => {
+      const response = await fetch(`${recorder}/_recorder/requests?path=/api/jobs`);
+      const { requests } = await response.json<{ requests: Recorded[] }>();
+      const found = requests.find(({ body }) => body.text.includes(JSON.stringify(payload)));
+      return found && { text: found.body.text, signed: found.headers["upstash-signature"] ?? null };
+    });
   }
 
   it("makes QStash deliver what the webhook takes", async ({ expect }) => {

@@ -17,6 +17,7 @@ import {
 import { redis } from "./support/database.ts";
 import { board, bodyOf, registerUser, sharedAdmin, unique } from "./support/factories.ts";
 import { orders } from "./support/orders.ts";
+import { waitUntil } from "./support/patience.ts";
 import { freshId } from "./support/sockets.ts";
 import { comment, like, newSeed, randomNumbers, unlike } from "./support/threads.ts";
 
@@ -94,13 +95,10 @@ const newWorld = (): World => ({ name: `posts:*:${freshId()}`, stored: 1, answer
 
 /** Fills until the list is cached. */
 async function filled(world: World): Promise<void> {
-  await vi.waitUntil(
-    async () => {
-      for (const step of reader(world)) await step();
-      return (await cachedState(world)) === world.stored;
-    },
-    { timeout: 20_000 },
-  );
+  await waitUntil(async () => {
+    for (const step of reader(world)) await step();
+    return (await cachedState(world)) === world.stored;
+  });
 }
 
 describe("a slow fill of a list and writes", () => {
@@ -295,7 +293,7 @@ describe("a cached list of a user's posts", () => {
       Promise.all(
         paths.map(async (path) => (await anonymous().get<Page<PostSummary>>(path)).body.items[0]?.author),
       );
-    await vi.waitUntil(async () => {
+    await waitUntil(async () => {
       await names();
       return (await redis.run<number>((pipe) => pipe.hexists(keys.list(`posts:*:${author.id}`), "i"))) === 1;
     });

@@ -114,7 +114,7 @@ describe("the line of a request", () => {
     expect(lines).toHaveLength(3);
     expect(text).not.toContain(email);
     expect(text).not.toContain(encodeURIComponent(email));
-    expect(text).not.toContain(session.refreshToken.split("_").at(-1));
+    expect(text).not.toContain(session.refreshToken.slice(-43));
   });
 
   it("is one line of JSON, whatever the path", async ({ expect }) => {

@@ -3,6 +3,7 @@ import { describe, it, onTestFinished, vi } from "vitest";
 import { createPostCache } from "../src/posts/cache.ts";
 import { type Client, signedIn } from "./support/client.ts";
 import { redis } from "./support/database.ts";
+import { waitUntil } from "./support/patience.ts";
 import { newPost, postRow, readPost, settledRows } from "./support/threads.ts";
 
 const cache = createPostCache(redis);
@@ -42,7 +43,7 @@ describe("a write that happened, but whose answer from the database was lost", (
       const { part, write, shows } = WRITES[kind];
       const { id, author } = await newPost();
       await settledRows(() => postRow(id));
-      await vi.waitUntil(async () => {
+      await waitUntil(async () => {
         await readPost(id);
         return (await cache.read(id, null)).hit;
       });

@@ -2,13 +2,14 @@
 import { createExecutionContext, createScheduledController, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { eq } from "drizzle-orm";
-import { describe, it, vi } from "vitest";
+import { describe, it } from "vitest";
 import { keys } from "../src/cache/keys.ts";
 import { posts } from "../src/db/schema/posts.ts";
 import worker from "../src/index.ts";
 import { anonymous, type Page, type PostSummary, signedIn } from "./support/client.ts";
 import { CLOSED_PORT, db, redis } from "./support/database.ts";
 import { type Account, board, bodyOf, post, registerUser, unique } from "./support/factories.ts";
+import { waitUntil } from "./support/patience.ts";
 import { statements, type UpstreamCall, watchUpstreams } from "./support/upstreams.ts";
 
 type State = Partial<{ viewCount: number; likeCount: number; commentCount: number; createdAt: Date }>;
@@ -103,7 +104,7 @@ describe("GET /posts/popular", () => {
     const { id: boardId } = await board();
     const [first, second] = [await writeAs(author, boardId), await writeAs(author, boardId)];
     expect(await popular(boardId)).toEqual([second, first]);
-    await vi.waitUntil(async () => (await keptUntil(boardId)) > 0);
+    await waitUntil(async () => (await keptUntil(boardId)) > 0);
     expect((await keptUntil(boardId)) - Date.now()).toBeLessThanOrEqual(120_000);
 
     const third = await writeAs(author, boardId, { likeCount: 9 });
@@ -123,7 +124,7 @@ describe("GET /posts/popular", () => {
     const [low, high] = [await writeAs(author, boardId), await writeAs(author, boardId, { likeCount: 1 })];
     await keepRanking(boardId, [low, high], 61_000);
     expect(await popular(boardId)).toEqual([low, high]);
-    await vi.waitUntil(async () => (await popular(boardId))[0] === high);
+    await waitUntil(async () => (await popular(boardId))[0] === high);
   });
 
   it.for(["limit=0", "limit=101", "limit=x", "boardId=0", "boardId=x"])(
@@ -179,7 +180,7 @@ describe("the schedule", () => {
     for (const { id } of boards) {
       await writeAs(author, id, { likeCount: 1 });
       await popular(id);
-      await vi.waitUntil(async () => (await keptUntil(id)) > 0);
+      await waitUntil(async () => (await keptUntil(id)) > 0);
       newest.set(id, await writeAs(author, id, { likeCount: 9 }));
     }
     const unread = await board();
@@ -207,7 +208,7 @@ describe("while the database is away", () => {
     const path = `/api/posts/popular?boardId=${boardId}`;
     const settings = { DATABASE_URL: `http://lf:lf@${CLOSED_PORT}` };
     const readers = [anonymous({ settings }), signedIn(author.session, { settings })];
-    await vi.waitUntil(async () => {
+    await waitUntil(async () => {
       await popular(boardId);
       return (await redis.run<number>((pipe) => pipe.hexists(keys.post(id), "s"))) === 1;
     });

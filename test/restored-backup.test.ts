@@ -3,20 +3,20 @@
  * first owner of an id opens nothing of the second one's, and ends nothing either.
  */
 import { eq } from "drizzle-orm";
-import { describe, it, vi } from "vitest";
+import { describe, it } from "vitest";
 import { createRefreshTokens } from "../src/auth/tokens.ts";
 import { keys } from "../src/cache/keys.ts";
 import { sessions } from "../src/db/schema/users.ts";
 import { anonymous, type Client, type Problem, type Session, withToken } from "./support/client.ts";
 import { CLOSED_PORT, db, redis } from "./support/database.ts";
 import { bodyOf, refresh, registerUser } from "./support/factories.ts";
+import { waitUntil } from "./support/patience.ts";
 import { claimsOf, currentKey, forge } from "./support/tokens.ts";
 
 const sessionId = (session: Session) => Number(claimsOf(session)["sid"]);
 const nonceOf = (session: Session) => String(claimsOf(session)["nonce"]);
 const rowsOf = (id: number) => db.select().from(sessions).where(eq(sessions.id, id));
 /** For what happens behind an answer; a busy machine takes long. */
-const PATIENCE = { timeout: 15_000, interval: 20 };
 const NO_REDIS = { UPSTASH_REDIS_REST_URL: `http://${CLOSED_PORT}` };
 
 const attempt = (refreshToken: string, client: Client = anonymous()) =>
@@ -42,9 +42,8 @@ async function twoOfOneId() {
 async function twoOfOneIdRenewed() {
   const { id, old, other, refreshToken } = await twoOfOneId();
   const current = await refresh(refreshToken);
-  await vi.waitUntil(
+  await waitUntil(
     async () => (await redis.run<string | null>((pipe) => pipe.get(keys.session(id)))) === nonceOf(other),
-    PATIENCE,
   );
   return { id, old, current };
 }
@@ -112,12 +111,12 @@ describe("an account whose id another account had before", () => {
   it("is not reached with an access token from before it was made", async ({ expect }) => {
     const { id, session } = await registerUser();
     const epoch = Number(claimsOf(session)["epoch"]);
-    await vi.waitUntil(async () => {
+    await waitUntil(async () => {
       const [first] = await redis.run<(string | null)[]>((pipe) =>
         pipe.hmget(keys.authOverride(id), "first"),
       );
       return first === String(epoch);
-    }, PATIENCE);
+    });
     const [name, role] = await redis.run<(string | null)[]>((pipe) =>
       pipe.hmget(keys.authOverride(id), "username", "role"),
     );

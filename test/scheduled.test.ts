@@ -11,6 +11,7 @@ import worker from "../src/index.ts";
 import { anonymous, type Post, type Problem } from "./support/client.ts";
 import { CLOSED_PORT, db, redis } from "./support/database.ts";
 import { type Account, board, login, post, registerUser, unique } from "./support/factories.ts";
+import { waitUntil } from "./support/patience.ts";
 import { claimsOf } from "./support/tokens.ts";
 
 async function run(cron: string, settings: Record<string, string> = {}): Promise<void> {
@@ -52,7 +53,7 @@ async function orphan(author: Account, boardId: number, effectsDueAt: Date): Pro
 
 /** Waits until a read finds the post cached. */
 async function cached(id: number): Promise<void> {
-  await vi.waitUntil(async () => {
+  await waitUntil(async () => {
     await anonymous().get(`/api/posts/${id}`);
     return (await redis.run<string | null>((pipe) => pipe.hget(keys.post(id), "c"))) !== null;
   });
@@ -82,7 +83,7 @@ describe("every minute", () => {
 
   it("takes an old state out of the cache that a lost edit left there", async ({ expect }) => {
     const { id } = await post(await registerUser());
-    await vi.waitUntil(async () => (await rowOf(id)).effectsDueAt === null);
+    await waitUntil(async () => (await rowOf(id)).effectsDueAt === null);
     await cached(id);
     const title = unique("Edited ");
     await db
@@ -95,7 +96,7 @@ describe("every minute", () => {
 
   it("takes a post out of the cache whose deletion was lost", async ({ expect }) => {
     const { id } = await post(await registerUser());
-    await vi.waitUntil(async () => (await rowOf(id)).effectsDueAt === null);
+    await waitUntil(async () => (await rowOf(id)).effectsDueAt === null);
     await cached(id);
     await db
       .update(posts)

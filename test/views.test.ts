@@ -2,7 +2,7 @@
 import { createExecutionContext, createScheduledController, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { eq, inArray } from "drizzle-orm";
-import { describe, it, vi } from "vitest";
+import { describe, it } from "vitest";
 import { keys } from "../src/cache/keys.ts";
 import { posts } from "../src/db/schema/posts.ts";
 import worker from "../src/index.ts";
@@ -18,6 +18,7 @@ import {
 } from "./support/client.ts";
 import { db, redis } from "./support/database.ts";
 import { board, bodyOf, login, post, registerUser } from "./support/factories.ts";
+import { waitUntil } from "./support/patience.ts";
 
 const cache = createPostCache(redis);
 /** A cache under which a flush dies after the database has the views. */
@@ -40,7 +41,7 @@ async function runEveryMinute(): Promise<void> {
 
 /** Waits until the view is counted that a cold read leaves to be counted behind its answer. */
 async function counted(id: number, count: number): Promise<void> {
-  await vi.waitUntil(async () => {
+  await waitUntil(async () => {
     const [cached, pending, batch] = await Promise.all([
       redis.run<string | null>((pipe) => pipe.hget(keys.post(id), "v")),
       redis.run<string | null>((pipe) => pipe.hget(keys.pendingViews(), String(id))),

@@ -1,5 +1,6 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, it, vi } from "vitest";
+import { afterEach, describe, it } from "vitest";
+import { waitUntil } from "../support/patience.ts";
 import {
   commentAdded,
   enterPost,
@@ -30,7 +31,7 @@ describe("the log of a room", () => {
     const seqs = outcomes.flatMap((outcome) => (outcome.status === "stored" ? outcome.seqs : []));
     expect(seqs.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
     for (const { socket } of [before, during]) {
-      await vi.waitUntil(() => socket.events().length === 200);
+      await waitUntil(() => socket.events().length === 200);
       expect(socket.events().map(({ seq }) => seq)).toEqual(
         Array.from({ length: 200 }, (_, index) => index + 1),
       );
@@ -63,7 +64,7 @@ describe("the log of a room", () => {
 
     for (const outcome of once) expect(outcome).toEqual({ status: "stored", seqs: [1, 2] });
     expect(later).toEqual({ status: "stored", seqs: [2, 3] });
-    await vi.waitUntil(() => socket.events().length >= 3);
+    await waitUntil(() => socket.events().length >= 3);
     expect(socket.events().map(({ data }) => "id" in data && data.id)).toEqual([7, 8, 9]);
   });
 
@@ -93,7 +94,7 @@ describe("the log of a room", () => {
     await publish(1, 700);
     const whole = await enterPost(postId, { position: { epoch: ready.epoch, after: 0 } });
     expect(whole.ready).toMatchObject({ resume: "replayed", seq: 700 });
-    await vi.waitUntil(() => whole.socket.events().length === 700);
+    await waitUntil(() => whole.socket.events().length === 700);
 
     travel(DAY_MS - 60_000);
     await publish(701, 1);

@@ -1,7 +1,8 @@
 /** Delay, faults and the record of calls on a PlanetScale gateway, as a test of the Worker would use them. */
 import { Client } from "@planetscale/database";
-import { describe, it, vi } from "vitest";
+import { describe, it } from "vitest";
 import { countOf, failureOf, insert, ownTable, startOwnGateway } from "../support/node/planetscale.ts";
+import { waitFor } from "../support/patience.ts";
 
 ownTable();
 
@@ -52,11 +53,11 @@ describe("faults", () => {
       });
       await control("fault", { fault: { mode: "hang", phase, match: key } });
       const attempt = client.execute(insert(key));
-      await vi.waitFor(async () => expect(await calls(key)).toMatchObject([{ endedAt: null, status: null }]));
-      await vi.waitFor(async () => expect(await countOf(key)).toBe(rows));
+      await waitFor(async () => expect(await calls(key)).toMatchObject([{ endedAt: null, status: null }]));
+      await waitFor(async () => expect(await countOf(key)).toBe(rows));
       leaving.abort();
       await expect(attempt).rejects.toThrow();
-      await vi.waitFor(async () =>
+      await waitFor(async () =>
         expect(await calls(key)).toMatchObject([{ endedAt: expect.any(Number), status: null }]),
       );
     },

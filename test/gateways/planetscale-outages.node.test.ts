@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { connect as connectSocket, createServer, type AddressInfo, type Socket } from "node:net";
 import { connect } from "@planetscale/database";
-import { describe, it, onTestFinished, vi } from "vitest";
+import { describe, it, onTestFinished } from "vitest";
 import { startPlanetscaleGateway } from "../../dev/gateways/planetscale/gateway.ts";
 import {
   database,
@@ -13,6 +13,7 @@ import {
   running,
   startOwnGateway,
 } from "../support/node/planetscale.ts";
+import { waitFor } from "../support/patience.ts";
 
 const table = ownTable();
 
@@ -83,7 +84,7 @@ describe("when the database is gone", () => {
       Promise.all(Array.from({ length: 20 }, () => client.execute("SELECT 1")));
     await run();
     await proxy.stop();
-    await vi.waitFor(async () => expect(await connections()).toEqual({ open: 0, idle: 0, transactions: 0 }));
+    await waitFor(async () => expect(await connections()).toEqual({ open: 0, idle: 0, transactions: 0 }));
     await proxy.restart();
     await run();
   });
@@ -93,7 +94,7 @@ describe("when the database is gone", () => {
     const { client } = await startOwnGateway({ mysql: { ...database, port: proxy.port } });
     const mark = crypto.randomUUID();
     const attempt = failureOf(client.execute(`SELECT SLEEP(60) /* ${mark} */`));
-    await vi.waitFor(async () => expect(await running(mark)).toBe(1));
+    await waitFor(async () => expect(await running(mark)).toBe(1));
     await proxy.stop();
     expect((await attempt).code).toBe("UNAVAILABLE");
   });
@@ -128,7 +129,7 @@ describe("closing", () => {
     await connection.execute("BEGIN");
     await connection.execute(insert(key));
     const running = client.execute("SELECT SLEEP(0.3) AS v");
-    await vi.waitFor(async () => expect(await connections()).toMatchObject({ open: 2, idle: 0 }));
+    await waitFor(async () => expect(await connections()).toMatchObject({ open: 2, idle: 0 }));
     await gateway.close();
     expect((await running).rows).toEqual([{ v: "0" }]);
     // Waits for the lock of an open transaction.

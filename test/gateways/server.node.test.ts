@@ -9,6 +9,7 @@ import {
   type GatewayOptions,
   type GatewayReply,
 } from "../../dev/gateways/server.ts";
+import { waitFor } from "../support/patience.ts";
 
 /** A gateway that echoes, unless told otherwise. */
 async function start(options: Partial<GatewayOptions> = {}): Promise<Gateway> {
@@ -102,12 +103,12 @@ describe("clients that leave", () => {
       },
     });
     const socket = await rawRequest(gateway, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    await vi.waitFor(async () => expect(await callsOf(gateway)).toHaveLength(1));
+    await waitFor(async () => expect(await callsOf(gateway)).toHaveLength(1));
     socket.destroy();
     await aborted.promise;
     expect(await callsOf(gateway)).toMatchObject([{ endedAt: null, status: null }]);
     answer.resolve({ status: 200, body: "too late" });
-    await vi.waitFor(async () =>
+    await waitFor(async () =>
       expect(await callsOf(gateway)).toMatchObject([{ endedAt: expect.any(Number), status: null }]),
     );
   });
@@ -121,7 +122,7 @@ describe("clients that leave", () => {
       },
     });
     await (await fetch(gateway.url)).text();
-    await vi.waitFor(async () => expect(await callsOf(gateway)).toMatchObject([{ status: 200 }]));
+    await waitFor(async () => expect(await callsOf(gateway)).toMatchObject([{ status: 200 }]));
     expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
   });
 
@@ -131,9 +132,9 @@ describe("clients that leave", () => {
       const gateway = await start();
       await put(gateway, "fault", JSON.stringify({ fault: { mode: "hang", phase } }));
       const socket = await rawRequest(gateway, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-      await vi.waitFor(async () => expect(await callsOf(gateway)).toMatchObject([{ endedAt: null }]));
+      await waitFor(async () => expect(await callsOf(gateway)).toMatchObject([{ endedAt: null }]));
       socket.destroy();
-      await vi.waitFor(async () =>
+      await waitFor(async () =>
         expect(await callsOf(gateway)).toMatchObject([{ endedAt: expect.any(Number), status: null }]),
       );
     },
@@ -150,11 +151,11 @@ describe("clients that leave", () => {
     });
     await put(gateway, "fault", JSON.stringify({ fault: { mode: "hang", phase: "after" } }));
     const socket = await rawRequest(gateway, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    await vi.waitFor(async () => expect(await callsOf(gateway)).toHaveLength(1));
+    await waitFor(async () => expect(await callsOf(gateway)).toHaveLength(1));
     socket.destroy();
     await aborted.promise;
     answer.resolve({ status: 200 });
-    await vi.waitFor(async () =>
+    await waitFor(async () =>
       expect(await callsOf(gateway)).toMatchObject([{ endedAt: expect.any(Number) }]),
     );
   });
@@ -214,7 +215,7 @@ describe("closing", () => {
     const answer = Promise.withResolvers<GatewayReply>();
     const gateway = await start({ handle: () => answer.promise });
     const response = fetch(gateway.url);
-    await vi.waitFor(async () => expect(await callsOf(gateway)).toHaveLength(1));
+    await waitFor(async () => expect(await callsOf(gateway)).toHaveLength(1));
     const closed = gateway.close();
     answer.resolve({ status: 200, body: "last" });
     expect(await (await response).text()).toBe("last");
@@ -232,10 +233,10 @@ describe("closing", () => {
     const body = stream.text();
     await put(gateway, "fault", JSON.stringify({ fault: { mode: "hang", phase: "before", remaining: 1 } }));
     const hung = fetch(gateway.url);
-    await vi.waitFor(async () => expect(await callsOf(gateway)).toHaveLength(2));
+    await waitFor(async () => expect(await callsOf(gateway)).toHaveLength(2));
     await put(gateway, "delay", JSON.stringify({ ms: 600_000 }));
     const delayed = fetch(gateway.url).then((response) => response.text());
-    await vi.waitFor(async () => expect(await callsOf(gateway)).toHaveLength(3));
+    await waitFor(async () => expect(await callsOf(gateway)).toHaveLength(3));
     const [fate] = await Promise.all([Promise.allSettled([body, hung, delayed]), gateway.close()]);
     expect(fate.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
     expect(handle).toHaveBeenCalledTimes(2);

@@ -1,6 +1,7 @@
 /** The REST API itself: authorisation, path form, refusals, limits, sync token and server-sent events. */
 import { Redis } from "@upstash/redis/cloudflare";
-import { describe, inject, it, vi } from "vitest";
+import { describe, inject, it } from "vitest";
+import { waitUntil } from "../support/patience.ts";
 
 const { settings } = inject("cloud");
 const url = settings.UPSTASH_REDIS_REST_URL ?? "";
@@ -210,10 +211,10 @@ describe("subscriptions", () => {
     expect(await subscribed).toBe(1);
     expect(await redis.publish(channel, { text: "안녕, 세계, 👋" })).toBe(1);
     expect(await redis.publish(channel, "a,b")).toBe(1);
-    await vi.waitUntil(() => received.length === 2, { timeout: 5_000 });
+    await waitUntil(() => received.length === 2);
     expect(received).toEqual([{ text: "안녕, 세계, 👋" }, "a,b"]);
     await subscriber.unsubscribe();
-    await vi.waitUntil(async () => (await redis.publish(channel, "late")) === 0, { timeout: 5_000 });
+    await waitUntil(async () => (await redis.publish(channel, "late")) === 0);
     expect(received).toHaveLength(2);
   });
 
@@ -227,7 +228,7 @@ describe("subscriptions", () => {
     subscriber.on("pmessage", (event) => received.push(event));
     await subscribed;
     await redis.publish(`${channel}:방`, { n: 1 });
-    await vi.waitUntil(() => received.length === 1, { timeout: 5_000 });
+    await waitUntil(() => received.length === 1);
     expect(received).toEqual([{ pattern: `${channel}:*`, channel: `${channel}:방`, message: { n: 1 } }]);
     await subscriber.unsubscribe();
   });

@@ -1,7 +1,8 @@
 /** All limiter algorithms of @upstash/ratelimit, whose scripts carry a flag that stock Redis does not know. */
 import { Ratelimit } from "@upstash/ratelimit";
 import { Redis } from "@upstash/redis/cloudflare";
-import { describe, inject, it, vi } from "vitest";
+import { describe, inject, it } from "vitest";
+import { waitUntil } from "../support/patience.ts";
 
 const { settings } = inject("cloud");
 const redis = new Redis({
@@ -78,7 +79,7 @@ describe.for(LONG)("$name", ({ limiter }) => {
 describe.for(SHORT)("$name", ({ limiter }) => {
   it("lets through again later", async ({ expect }) => {
     const limit = ratelimit(limiter);
-    await vi.waitUntil(async () => !(await limit.limit("a")).success, { timeout: 10_000, interval: 0 });
+    await waitUntil(async () => !(await limit.limit("a")).success, { interval: 0 });
     expect(await limit.blockUntilReady("a", 10_000)).toMatchObject({ success: true });
   });
 });

@@ -5,12 +5,14 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createClient } from "@redis/client";
-import { afterAll, describe, inject, it, onTestFinished, vi } from "vitest";
+import { afterAll, describe, inject, it, onTestFinished } from "vitest";
 import { startUpstashGateway, type UpstashGatewayOptions } from "../../dev/gateways/upstash/gateway.ts";
+import { waitUntil } from "../support/patience.ts";
 import type { CloudAddresses } from "../support/provided.ts";
 
 const { redis: redisUrl }: CloudAddresses = inject("cloud");
-const REPLY_TIMEOUT_MS = 300;
+/** For a Redis that is held: the gateway gives it up soon. */
+const IMPATIENT = { replyTimeoutMs: 3_000 };
 
 const direct = createClient({ url: redisUrl });
 direct.on("error", () => {});
@@ -98,14 +100,14 @@ describe("when Redis is gone", () => {
 
   it("answers what was under way when the connection broke", async ({ expect }) => {
     const proxy = await startProxy();
-    const { post } = await startGateway(proxy.url, { replyTimeoutMs: 30_000 });
+    const { post } = await startGateway(proxy.url);
     proxy.freeze();
     const running = [
       post("/pipeline", [["PING"], ["PING"]]),
       post("/multi-exec", [["PING"]]),
       post("/", ["PING"]),
     ];
-    await vi.waitUntil(() => proxy.heldBytes() > 0);
+    await waitUntil(() => proxy.heldBytes() > 0);
     proxy.refuse();
     expect((await Promise.all(running)).map(({ status }) => status)).toEqual([500, 500, 500]);
   });
@@ -113,10 +115,10 @@ describe("when Redis is gone", () => {
   // Four turns of waiting, one after the other, would exceed the time of the test.
   it(
     "gives up a Redis that accepts and never answers, for all at once",
-    { timeout: 5_000 },
+    { timeout: 11_000 },
     async ({ expect }) => {
       const proxy = await startProxy();
-      const { post } = await startGateway(proxy.url, { replyTimeoutMs: 1_500 });
+      const { post } = await startGateway(proxy.url, IMPATIENT);
       proxy.freeze();
       const answers = await Promise.all([
         post("/", ["PING"]),
@@ -134,10 +136,10 @@ describe("when Redis is gone", () => {
 
   it("gives up a Redis that does not confirm a subscription", async ({ expect }) => {
     const proxy = await startProxy();
-    const { post } = await startGateway(proxy.url);
+    const { post } = await startGateway(proxy.url, IMPATIENT);
     proxy.freeze("subscribe");
     expect((await post("/subscribe/c", [])).status).toBe(500);
-    await vi.waitUntil(() => proxy.connectionCount() === 1);
+    await waitUntil(() => proxy.connectionCount() === 1);
   });
 
   it("says so when its password is wrong", async ({ expect }) => {
@@ -162,9 +164,9 @@ describe("when Redis is gone", () => {
     await expect(startGateway(proxy.url)).rejects.toThrow(/./);
     proxy.serve();
     const { port } = await startGateway(proxy.url);
-    await vi.waitUntil(() => proxy.connectionCount() === 1);
+    await waitUntil(() => proxy.connectionCount() === 1);
     await expect(startGateway(proxy.url, { port })).rejects.toMatchObject({ code: "EADDRINUSE" });
-    await vi.waitUntil(() => proxy.connectionCount() === 1);
+    await waitUntil(() => proxy.connectionCount() === 1);
     expect(proxy.connectionCount()).toBe(1);
   });
 });
@@ -177,10 +179,11 @@ describe("streams", () => {
       const { fetchAs } = await startGateway(proxy.url);
       const before = proxy.connectionCount();
       const leaving = new AbortController();
-      await Promise.all(Array.from({ length: 3 }, async () => fetchAs(path, { signal: leaving.signal })));
+      const streams = Array.from({ length: 3 }, async () => fetchAs(path, { signal: leaving.signal }));
+      expect((await Promise.all(streams)).map(({ status }) => status)).toEqual([200, 200, 200]);
       expect(proxy.connectionCount()).toBe(before + 3);
       leaving.abort();
-      await vi.waitUntil(() => proxy.connectionCount() === before);
+      await waitUntil(() => proxy.connectionCount() === before);
     },
   );
 
@@ -203,7 +206,7 @@ describe("streams", () => {
 describe("connections", () => {
   it("are bounded and reused, however many transactions run at once", async ({ expect }) => {
     const proxy = await startProxy();
-    const { post } = await startGateway(proxy.url, { replyTimeoutMs: 30_000 });
+    const { post } = await startGateway(proxy.url);
     const key = freshKey();
     for (let round = 0; round < 2; round += 1) {
       const answers = await Promise.all(
@@ -218,7 +221,7 @@ describe("connections", () => {
 
   it("of a transaction are not that of ordinary commands, which all share one", async ({ expect }) => {
     const proxy = await startProxy();
-    const { post } = await startGateway(proxy.url);
+    const { post } = await startGateway(proxy.url, IMPATIENT);
     await Promise.all([post("/", ["PING"]), post("/pipeline", [["PING"]]), post("/", ["PING"])]);
     expect(proxy.acceptedCount()).toBe(1);
     await post("/multi-exec", [["PING"]]);
@@ -227,7 +230,7 @@ describe("connections", () => {
     // With the transaction held on its way, whatever shared its connection would be held, too.
     proxy.freeze("MULTI");
     const held = post("/multi-exec", [["PING"]]);
-    await vi.waitUntil(() => proxy.heldBytes() > 0);
+    await waitUntil(() => proxy.heldBytes() > 0);
     expect(await post("/", ["PING"])).toEqual({ status: 200, body: { result: "PONG" } });
     expect((await held).status).toBe(500);
   });
@@ -305,7 +308,6 @@ async function startGateway(redisUrl: string, options: Partial<UpstashGatewayOpt
     port: 0,
     redisUrl,
     token: "t",
-    replyTimeoutMs: REPLY_TIMEOUT_MS,
     ...options,
   });
   onTestFinished(gateway.close);

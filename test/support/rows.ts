@@ -3,7 +3,6 @@
  * @module
  */
 import { and, asc, inArray, isNotNull, or } from "drizzle-orm";
-import { vi } from "vitest";
 import { boards } from "../../src/db/schema/boards.ts";
 import { comments } from "../../src/db/schema/comments.ts";
 import { likes } from "../../src/db/schema/likes.ts";
@@ -12,6 +11,7 @@ import { posts } from "../../src/db/schema/posts.ts";
 import { sessions, users } from "../../src/db/schema/users.ts";
 import { sha256Hex } from "../../src/common/crypto.ts";
 import { db } from "./database.ts";
+import { waitUntil } from "./patience.ts";
 
 /** Whose rows are meant; boards belong to nobody. */
 export type Concerned = { userIds: readonly number[]; boardIds?: readonly number[] };
@@ -112,12 +112,9 @@ function isSettled({ accounts, signIns, written, said, liked, places }: Rows): b
 /** A checksum over the users' rows, once the work behind earlier answers is done. */
 export async function checksum(concerned: Concerned): Promise<string> {
   let rows: Rows | undefined;
-  await vi.waitUntil(
-    async () => {
-      rows = await rowsOf(concerned);
-      return isSettled(rows);
-    },
-    { timeout: 20_000, interval: 20 },
-  );
+  await waitUntil(async () => {
+    rows = await rowsOf(concerned);
+    return isSettled(rows);
+  });
   return sha256Hex(JSON.stringify(rows));
 }

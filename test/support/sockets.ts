@@ -23,7 +23,7 @@ import { readServerFrame } from "./frame-check.ts";
 
 export const rooms = createRooms(env);
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 20_000;
 
 let lastId = 0;
 

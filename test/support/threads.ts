@@ -4,7 +4,6 @@
  */
 import type { z } from "@hono/zod-openapi";
 import { and, eq, isNotNull } from "drizzle-orm";
-import { vi } from "vitest";
 import type { commentSchema } from "../../src/comments/schema.ts";
 import { comments } from "../../src/db/schema/comments.ts";
 import { likes } from "../../src/db/schema/likes.ts";
@@ -13,6 +12,7 @@ import type { likeSchema } from "../../src/likes/schema.ts";
 import { anonymous, type Answer, type Client, type Page, type Post, type Problem } from "./client.ts";
 import { db } from "./database.ts";
 import { type Account, board, bodyOf, post, registerUser, unique } from "./factories.ts";
+import { waitUntil } from "./patience.ts";
 
 export type Comment = z.infer<typeof commentSchema>;
 export type Like = z.infer<typeof likeSchema>;
@@ -96,7 +96,7 @@ export async function commentRow(id: number) {
 /** Waits until nothing is due any more of what was written to the rows. */
 export async function settledRows(...rows: (() => Promise<{ effectsDueAt: Date | null }>)[]): Promise<void> {
   for (const row of rows) {
-    await vi.waitUntil(async () => (await row()).effectsDueAt === null, { timeout: 10_000, interval: 10 });
+    await waitUntil(async () => (await row()).effectsDueAt === null);
   }
 }
 
@@ -108,10 +108,7 @@ export async function settledComment(id: number): Promise<void> {
 /** Waits until the effects of all likes in the post's room are done. */
 export async function settledLikes(postId: number): Promise<void> {
   const due = and(eq(likes.postId, postId), isNotNull(likes.effectsDueAt));
-  await vi.waitUntil(async () => (await db.select({ id: likes.id }).from(likes).where(due)).length === 0, {
-    timeout: 10_000,
-    interval: 10,
-  });
+  await waitUntil(async () => (await db.select({ id: likes.id }).from(likes).where(due)).length === 0);
 }
 
 /** Numbers in [0, 1) that follow from the seed (mulberry32). */
