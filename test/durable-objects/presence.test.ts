@@ -46,7 +46,7 @@ describe("presence", () => {
     await socket.untilClosed();
     await watcher.socket.settle();
     await evictDurableObject(rooms.post(postId));
-    travel(9_000);
+    travel(5_000);
     await wake(postId);
     // Whoever comes meanwhile is told of them too.
     const passer = await enterPost(postId);

@@ -200,7 +200,7 @@ describe("the life of a socket", () => {
   });
 
   it("ends by itself when the time has come", async ({ expect }) => {
-    const { socket } = await enterPost(freshId(), { expiresAt: Date.now() + 3_000 });
+    const { socket } = await enterPost(freshId(), { expiresAt: Date.now() + 8_000 });
     expect(await socket.untilClosed()).toMatchObject({ code: 4401 });
   });
 

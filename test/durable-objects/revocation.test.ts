@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, it, vi } from "vitest";
 import type { EndedSessions } from "../../src/realtime/events.ts";
+import { waitUntil } from "../support/patience.ts";
 import {
   accessToken,
   enterPost,
@@ -223,9 +224,7 @@ describe("the user's object", () => {
     one.socket.close();
     other.socket.raw.send("x".repeat(5_000));
     await other.socket.untilClosed();
-    let left = 3;
-    for (let tries = 0; tries < 100 && left > 1; tries += 1) left = await whereabouts(userId);
-    expect(left).toBe(1);
+    await waitUntil(async () => (await whereabouts(userId)) === 1);
     await two.socket.settle();
   });
 
