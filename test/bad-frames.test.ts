@@ -6,8 +6,9 @@ import * as fc from "fast-check";
 import { afterEach, describe, inject, it, onTestFinished, vi } from "vitest";
 import { CLIENT_FRAME_MAX_BYTES, clientFrameSchema, FLOOD_FRAMES_MAX, PING } from "../src/realtime/events.ts";
 import { byteLength } from "../src/common/text.ts";
+import { returnToPresent } from "./support/clock.ts";
 import { JSON_TEXTS, KEYS, TEXTS } from "./support/hostile/values.ts";
-import { enterPost, enterUser, freshId, returnToPresent, type TestSocket } from "./support/sockets.ts";
+import { enterPost, enterUser, freshId, type TestSocket } from "./support/sockets.ts";
 
 const { cases, seed } = inject("badInput");
 /** One of ten cases is a frame. */

@@ -212,11 +212,16 @@ describe("while the database is away", () => {
       await popular(boardId);
       return (await redis.run<number>((pipe) => pipe.hexists(keys.post(id), "s"))) === 1;
     });
-    for (const ageMs of [0, 61_000, 110_000]) {
-      await keepRanking(boardId, [id], ageMs);
+    for (const ageMs of [0, 61_000, 119_000]) {
       for (const reader of readers) {
-        const { status, body } = await reader.get<Page<PostSummary>>(path);
-        expect([status, body.items.map((item) => [item.id, item.likedByMe])]).toEqual([200, [[id, null]]]);
+        // The last has a second left, which a busy machine may miss.
+        await expect
+          .poll(async () => {
+            await keepRanking(boardId, [id], ageMs);
+            const { status, body } = await reader.get<Page<PostSummary>>(path);
+            return [status, body.items?.map((item) => [item.id, item.likedByMe])];
+          })
+          .toEqual([200, [[id, null]]]);
       }
     }
     await keepRanking(boardId, [id], 121_000);

@@ -1,12 +1,15 @@
 /** Renewing a session: rotation, the grace for tabs that refresh side by side, and what a stolen token comes to. */
 import { eq } from "drizzle-orm";
-import { describe, it } from "vitest";
+import { afterEach, describe, it } from "vitest";
 import { createRefreshTokens } from "../src/auth/tokens.ts";
 import { sessions, users } from "../src/db/schema/users.ts";
 import { anonymous, type Client, ORIGIN, type Problem, type Session, signedIn } from "./support/client.ts";
+import { returnToPresent, stopClock } from "./support/clock.ts";
 import { db } from "./support/database.ts";
 import { bodyOf, login, refresh, registerUser } from "./support/factories.ts";
 import { claimsOf, currentKey, expiredToken } from "./support/tokens.ts";
+
+afterEach(returnToPresent);
 
 const attempt = (refreshToken: string, client: Client = anonymous()) =>
   client.post<Session & Problem>("/api/auth/refresh", { refreshToken });
@@ -119,7 +122,8 @@ describe("the grace", () => {
   it("lets a replaced token work for 10 s", async ({ expect }) => {
     const { session } = await registerUser();
     const next = await refresh(session.refreshToken);
-    await backdateRotations(next, 3);
+    stopClock();
+    await backdateRotations(next, 10);
     const again = await attempt(session.refreshToken);
     expect(again.status).toBe(200);
     expect(again.body.refreshToken).toBe(next.refreshToken);
@@ -129,7 +133,8 @@ describe("the grace", () => {
     const { session } = await registerUser();
     const second = await refresh(session.refreshToken);
     const third = await refresh(second.refreshToken);
-    await backdateRotations(third, 1, 2);
+    stopClock();
+    await backdateRotations(third, 2, 5);
     expect((await attempt(session.refreshToken)).body.refreshToken).toBe(third.refreshToken);
     await backdateRotations(third, 2, 12);
     expect((await attempt(session.refreshToken)).status).toBe(401);

@@ -16,7 +16,6 @@ import { claimsOf, currentKey, forge } from "./support/tokens.ts";
 const sessionId = (session: Session) => Number(claimsOf(session)["sid"]);
 const nonceOf = (session: Session) => String(claimsOf(session)["nonce"]);
 const rowsOf = (id: number) => db.select().from(sessions).where(eq(sessions.id, id));
-/** For what happens behind an answer; a busy machine takes long. */
 const NO_REDIS = { UPSTASH_REDIS_REST_URL: `http://${CLOSED_PORT}` };
 
 const attempt = (refreshToken: string, client: Client = anonymous()) =>

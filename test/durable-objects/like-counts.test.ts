@@ -1,15 +1,8 @@
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, it } from "vitest";
 import type { EventFrame, LikeCount } from "../../src/realtime/events.ts";
-import {
-  enterPost,
-  freshId,
-  returnToPresent,
-  rooms,
-  type TestSocket,
-  travel,
-  until,
-} from "../support/sockets.ts";
+import { returnToPresent, stopClock, travel } from "../support/clock.ts";
+import { enterPost, freshId, rooms, type TestSocket, until } from "../support/sockets.ts";
 
 afterEach(returnToPresent);
 
@@ -86,6 +79,7 @@ describe("like counts", () => {
   it("sends what it held even if the object was evicted meanwhile", async ({ expect }) => {
     const postId = freshId();
     const { socket } = await enterPost(postId);
+    stopClock();
     await rooms.post(postId).publishCount(likes(postId, 1, 2));
     expect(await rooms.post(postId).publishCount(likes(postId, 2, 3))).toEqual({ status: "held" });
     await evictDurableObject(rooms.post(postId));
@@ -100,6 +94,7 @@ describe("like counts", () => {
   }) => {
     const postId = freshId();
     const { socket } = await enterPost(postId);
+    stopClock();
     await rooms.post(postId).publishCount(likes(postId, 3, 2));
     expect(await rooms.post(postId).publishCount(likes(postId, 4, 3))).toEqual({ status: "held" });
     expect(await rooms.post(postId).publishCount(likes(postId, 3, 4))).toEqual({ status: "held" });

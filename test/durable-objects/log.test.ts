@@ -1,16 +1,8 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, it } from "vitest";
+import { returnToPresent, travel } from "../support/clock.ts";
 import { waitUntil } from "../support/patience.ts";
-import {
-  commentAdded,
-  enterPost,
-  enterUser,
-  freshId,
-  notified,
-  returnToPresent,
-  rooms,
-  travel,
-} from "../support/sockets.ts";
+import { commentAdded, enterPost, enterUser, freshId, notified, rooms } from "../support/sockets.ts";
 
 afterEach(returnToPresent);
 

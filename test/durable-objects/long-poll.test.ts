@@ -1,9 +1,10 @@
 import { afterEach, describe, it } from "vitest";
 import { evictDurableObject } from "cloudflare:test";
 import type { PolledFrame, Position } from "../../src/realtime/events.ts";
+import { returnToPresent, travel } from "../support/clock.ts";
 import { checkPolledFrames } from "../support/frame-check.ts";
 import type { PollAnswer, PollRequest } from "../../src/realtime/poll.ts";
-import { commentAdded, freshId, notified, returnToPresent, rooms, travel } from "../support/sockets.ts";
+import { commentAdded, freshId, notified, rooms } from "../support/sockets.ts";
 
 afterEach(returnToPresent);
 

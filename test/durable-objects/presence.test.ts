@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, it } from "vitest";
-import { enterPost, freshId, returnToPresent, rooms, travel, until } from "../support/sockets.ts";
+import { returnToPresent, stopClock, travel } from "../support/clock.ts";
+import { enterPost, freshId, rooms, until } from "../support/sockets.ts";
 
 afterEach(returnToPresent);
 
@@ -42,11 +43,12 @@ describe("presence", () => {
     const watcher = await enterPost(postId);
     const { socket } = await enterPost(postId, { userId });
     await watcher.socket.next("presence");
+    stopClock();
     socket.close();
     await socket.untilClosed();
     await watcher.socket.settle();
     await evictDurableObject(rooms.post(postId));
-    travel(5_000);
+    travel(9_999);
     await wake(postId);
     // Whoever comes meanwhile is told of them too.
     const passer = await enterPost(postId);

@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, it, vi } from "vitest";
 import type { EndedSessions } from "../../src/realtime/events.ts";
+import { returnToPresent, stopClock, travel } from "../support/clock.ts";
 import { waitUntil } from "../support/patience.ts";
 import {
   accessToken,
@@ -8,11 +9,9 @@ import {
   enterUser,
   freshId,
   knockAtPost,
-  returnToPresent,
   rooms,
   socketOf,
   ticket,
-  travel,
 } from "../support/sockets.ts";
 import { ticketRequest } from "../../src/realtime/ticket.ts";
 
@@ -157,6 +156,7 @@ describe("ending sessions", () => {
   it("refuses a token of an ended session as a fresh one", async ({ expect }) => {
     const userId = freshId();
     const postId = freshId();
+    stopClock();
     const { socket } = await enterPost(postId, { userId, sessionId: 2, expiresAt: Date.now() + 5_000 });
     const own = await enterUser(userId, { sessionId: 2, expiresAt: Date.now() + 5_000 });
     await rooms.user(userId).endSessions({ sessionId: 1 });
@@ -172,6 +172,7 @@ describe("ending sessions", () => {
   it("follows a socket that went on under another session's token", async ({ expect }) => {
     const userId = freshId();
     const postId = freshId();
+    stopClock();
     const { socket } = await enterPost(postId, { userId, sessionId: 1, expiresAt: Date.now() + 5_000 });
     socket.send({ type: "auth", token: await accessToken({ userId, sessionId: 2 }) });
     await socket.settle();

@@ -4,7 +4,7 @@ import { vi } from "vitest";
 /** Bounds what never comes, not what is slow. */
 const PATIENCE = { timeout: 20_000, interval: 20 };
 
-type Patience = { timeout?: number; interval?: number };
+type Patience = { timeout?: number; interval?: number; message?: string };
 
 /** Waits until `condition` gives something truthy, and gives that. @throws when it throws, or after 20 s (`timeout`, ms). */
 export function waitUntil<T>(condition: () => T | Promise<T>, patience: Patience = {}) {
@@ -12,6 +12,6 @@ export function waitUntil<T>(condition: () => T | Promise<T>, patience: Patience
 }
 
 /** Waits until `check` no longer throws, and gives what it gives. @throws its last error after 20 s (`timeout`, ms). */
-export function waitFor<T>(check: () => T | Promise<T>, patience: Patience = {}) {
+export function waitFor<T>(check: () => T | Promise<T>, patience: Omit<Patience, "message"> = {}) {
   return vi.waitFor(check, { ...PATIENCE, ...patience });
 }

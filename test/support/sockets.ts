@@ -3,7 +3,7 @@
  * @module
  */
 import { env, exports } from "cloudflare:workers";
-import { afterEach, vi } from "vitest";
+import { afterEach } from "vitest";
 import { createAccessTokens } from "../../src/auth/tokens.ts";
 import { readConfig } from "../../src/env.ts";
 import {
@@ -20,10 +20,9 @@ import {
 import { createRooms } from "../../src/realtime/rooms.ts";
 import { type Ticket, ticketRequest } from "../../src/realtime/ticket.ts";
 import { readServerFrame } from "./frame-check.ts";
+import { waitUntil } from "./patience.ts";
 
 export const rooms = createRooms(env);
-
-const PATIENCE_MS = 20_000;
 
 let lastId = 0;
 
@@ -33,29 +32,9 @@ export function freshId(): number {
   return Math.floor(Math.random() * 2 ** 40) * 1_000 + (lastId % 1_000) + 1;
 }
 
-/** Waits for a condition by looking again after each turn of the event loop; rejects after ten seconds. */
-export async function until<T>(what: string, look: () => T | undefined | false): Promise<T> {
-  const giveUpAt = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const found = look();
-    if (found !== undefined && found !== false) return found;
-    if (performance.now() > giveUpAt) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
-const realNow = Date.now.bind(Date);
-let aheadMs = 0;
-
-/** Puts the clock of tests and objects forward; real time goes on. Undone by `returnToPresent`. */
-export function travel(ms: number): void {
-  aheadMs += ms;
-  vi.spyOn(Date, "now").mockImplementation(() => realNow() + aheadMs);
-}
-
-export function returnToPresent(): void {
-  aheadMs = 0;
-  vi.restoreAllMocks();
+/** Waits until `look` finds something, looking every 2 ms. @throws after 20 s, naming what was waited for. */
+export function until<T>(what: string, look: () => T | undefined | false) {
+  return waitUntil(look, { interval: 2, message: `waited in vain for ${what}` });
 }
 
 /** Frames that were not as documented. Kept, because an error in a listener of the runtime's reaches no test. */
