@@ -1,13 +1,22 @@
 /**
- * What comes before each file of the worker project's tests. They share an isolate, as requests do in production, and with it
- * what the Worker remembers there: after a file that took Redis away, Redis counts as away for two seconds more.
+ * What each file of the worker project's tests begins with. They share an isolate, as requests do in production, and with it
+ * what the Worker remembers there (after a file that took Redis away, Redis counts as away for two seconds more), and what
+ * modules of the tests do, which are loaded once for all.
  */
-import { beforeAll } from "vitest";
+import { afterEach, beforeAll } from "vitest";
 import { anonymous } from "./client.ts";
+import { forgetSharedAdmin } from "./factories.ts";
 import { waitFor } from "./patience.ts";
+import { throwBrokenFrame } from "./sockets.ts";
+import { leaveHome } from "./threads.ts";
 
 /** The machine may be busy. */
 const PATIENCE = { timeout: 120_000, interval: 200 };
+
+beforeAll(() => {
+  forgetSharedAdmin();
+  leaveHome();
+});
 
 beforeAll(
   () =>
@@ -17,3 +26,6 @@ beforeAll(
     }, PATIENCE),
   PATIENCE.timeout,
 );
+
+// A frame that is not as documented fails the test that got it.
+afterEach(throwBrokenFrame);

@@ -73,6 +73,11 @@ export async function admin(options: ClientOptions = {}): Promise<Account> {
 
 let fileAdmin: Promise<Account> | undefined;
 
+/** The next file of tests has an admin of its own: a token lasts less long than all files may take. */
+export function forgetSharedAdmin(): void {
+  fileAdmin = undefined;
+}
+
 /** The admin that the factories of a test file share. */
 export async function sharedAdmin(): Promise<Account> {
   fileAdmin ??= admin();

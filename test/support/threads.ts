@@ -19,6 +19,11 @@ export type Like = z.infer<typeof likeSchema>;
 
 let fileHome: Promise<{ author: Account; boardId: number }> | undefined;
 
+/** The next file of tests has a home of its own. */
+export function leaveHome(): void {
+  fileHome = undefined;
+}
+
 /** An author and a board that the tests of a file share, where it does not matter whose a post is. */
 export async function home(): Promise<{ author: Account; boardId: number }> {
   fileHome ??= Promise.all([registerUser(), board()]).then(([author, { id }]) => ({ author, boardId: id }));
