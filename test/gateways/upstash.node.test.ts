@@ -206,7 +206,7 @@ describe("streams", () => {
 describe("connections", () => {
   it("are bounded and reused, however many transactions run at once", async ({ expect }) => {
     const proxy = await startProxy();
-    const { post } = await startGateway(proxy.url);
+    const { post } = await startGateway(proxy.url, { replyTimeoutMs: 30_000 });
     const key = freshKey();
     for (let round = 0; round < 2; round += 1) {
       const answers = await Promise.all(
