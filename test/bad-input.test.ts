@@ -69,6 +69,14 @@ async function requestOf({ line: { name }, account }: Scene, hostile: HostileReq
   return new Request(`${ORIGIN}${path}`, { method, headers: all, ...(body === undefined ? {} : { body }) });
 }
 
+/** To tell the lines that these requests log from those of work behind other files' answers. */
+const ownRequestIds = new Set<unknown>();
+
+function isOwn([line]: unknown[]): boolean {
+  const { requestId } = JSON.parse(String(line)) as { requestId?: string };
+  return requestId === undefined || ownRequestIds.has(requestId);
+}
+
 const show = ({ method, path, headers, body, what }: HostileRequest) =>
   `${what}: ${method} ${path.slice(0, 300)} ${JSON.stringify(headers).slice(0, 300)} ${JSON.stringify(body ?? null).slice(0, 300)}`;
 
@@ -76,6 +84,7 @@ const show = ({ method, path, headers, body, what }: HostileRequest) =>
 async function faultOf(scene: Scene, hostile: HostileRequest, context: ExecutionContext): Promise<string[]> {
   const request = await requestOf(scene, hostile);
   const response = await app.fetch(request, env, context);
+  ownRequestIds.add(response.headers.get("x-request-id") ?? "");
   if (response.webSocket) {
     response.webSocket.accept();
     response.webSocket.close(1000, "done");
@@ -174,7 +183,7 @@ describe(`bad input (BAD_INPUT_SEED=${seed})`, () => {
       await tryAll(open, possible, changes);
       expect(faults.slice(0, 20), `${faults.length} of ${options.numRuns}`).toEqual([]);
       expect(await checksum(concerned), "rows").toBe(before);
-      expect(logged.error?.mock.calls ?? []).toEqual([]);
+      expect(logged.error?.mock.calls.filter(isOwn)).toEqual([]);
     });
   }
 });

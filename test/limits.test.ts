@@ -1,5 +1,5 @@
 /** Limits: who is counted, under which policy, and what a refusal says. */
-import { describe, it } from "vitest";
+import { afterEach, beforeEach, describe, it } from "vitest";
 import {
   anonymous,
   type Answer,
@@ -11,6 +11,7 @@ import {
   withToken,
 } from "./support/client.ts";
 import { sha256Hex } from "../src/common/crypto.ts";
+import { returnToPresent, stopClock } from "./support/clock.ts";
 import { board, newAccount, post, registerUser, unique } from "./support/factories.ts";
 import { roundTrips, watchUpstreams } from "./support/upstreams.ts";
 
@@ -20,10 +21,11 @@ const READS = 6;
 
 type Attempt = () => Promise<Answer<Problem>>;
 
-/**
- * Repeats a request until it is refused.
- * A window may end meanwhile, so that up to twice the quota gets through.
- */
+// No window ends within a test.
+beforeEach(stopClock);
+afterEach(returnToPresent);
+
+/** Repeats a request until it is refused. */
 async function exhaust(attempt: Attempt): Promise<{ allowed: number; refusal: Answer<Problem> }> {
   for (let allowed = 0; allowed < 50; allowed += 1) {
     const refusal = await attempt();
@@ -40,8 +42,7 @@ const login = (client: Client, email: string) => () =>
 describe("a refusal", () => {
   it("is 429, names the policy, and says when to come again", async ({ expect }) => {
     const { allowed, refusal } = await exhaust(read(strict()));
-    expect(allowed).toBeGreaterThanOrEqual(READS);
-    expect(allowed).toBeLessThanOrEqual(2 * READS);
+    expect(allowed).toBe(READS);
     const { body, headers } = refusal;
     expect(body.code).toBe("rate_limited");
     expect(body.detail).toContain('"read"');
@@ -88,10 +89,11 @@ describe("the count", () => {
       const { headers } = await client.get("/api/boards");
       return Number(/r=(\d+)/.exec(headers.get("ratelimit") ?? "")?.[1]);
     };
-    const first = await remaining();
-    expect(first).toBe(READS - 1);
-    await remaining();
-    expect(await remaining()).toBeLessThan(first);
+    expect([await remaining(), await remaining(), await remaining()]).toEqual([
+      READS - 1,
+      READS - 2,
+      READS - 3,
+    ]);
   });
 
   it("is an address's own while nobody is signed in", async ({ expect }) => {
@@ -138,7 +140,7 @@ describe("the count", () => {
     ]) {
       const client = strict();
       const { allowed } = await exhaust(() => attempt(client));
-      expect(allowed).toBeLessThanOrEqual(2 * READS);
+      expect(allowed).toBe(READS);
     }
   });
 
@@ -146,7 +148,7 @@ describe("the count", () => {
     const address = randomAddress();
     const client = withToken("x", { address, settings: STRICT });
     const { allowed } = await exhaust(read(client));
-    expect(allowed).toBeLessThanOrEqual(2 * READS);
+    expect(allowed).toBe(READS);
   });
 
   it.for(["/api/rooms/post:1", "/api/rooms/post:1/events"])(
@@ -154,7 +156,7 @@ describe("the count", () => {
     async (path, { expect }) => {
       const client = withToken("nonsense", { settings: STRICT });
       const { allowed } = await exhaust(() => client.get(path, { upgrade: "websocket" }));
-      expect(allowed).toBeLessThanOrEqual(2 * READS);
+      expect(allowed).toBe(READS);
     },
   );
 });

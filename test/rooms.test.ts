@@ -77,7 +77,11 @@ describe("GET /rooms/{room} with Upgrade", () => {
         { token: await forge(account.session, {}, { kid: "k1", secret: "x".repeat(40) }) },
         "unauthenticated",
       ],
-      ["a tampered one", { token: `${accessToken.slice(0, -3)}AAA` }, "unauthenticated"],
+      [
+        "a tampered one",
+        { token: accessToken.slice(0, -3) + (accessToken.endsWith("AAA") ? "BBB" : "AAA") },
+        "unauthenticated",
+      ],
       ["of an ended session", { token: ended.accessToken }, "unauthenticated"],
       [
         "without the protocol beside it",

@@ -131,11 +131,11 @@ describe("a long poll", () => {
     const postId = freshId();
     const userId = freshId();
     const position = await here(postId);
-    const ask = () => rooms.post(postId).events(request({ position, userId, waitMs: 5_000 }));
+    const ask = () => rooms.post(postId).events(request({ position, userId, waitMs: 25_000 }));
     const polls = Array.from({ length: 20 }, ask);
     expect(await settles(Promise.race(polls))).toBe(false);
     await ask();
-    travel(8_000);
+    travel(28_000);
     const later = ask();
     await Promise.all(polls);
     expect(await settles(later)).toBe(false);

@@ -61,6 +61,8 @@ export type ClientOptions = {
   /** Sent as `cf-connecting-ip`; a random one of 10.0.0.0/8 by default. */
   address?: string;
   userAgent?: string;
+  /** Sent as `x-request-id` with every request; none by default. */
+  requestId?: string;
   /** Settings that differ from the suite's: the app then runs beside the Worker, in the test's own isolate. */
   settings?: Record<string, string | undefined>;
 };
@@ -107,7 +109,7 @@ export function withToken(token: string, options: ClientOptions = {}): Client {
 }
 
 function clientOf(base: Record<string, string>, options: ClientOptions): Client {
-  const { address = randomAddress(), userAgent = "liveforum-test/1.0" } = options;
+  const { address = randomAddress(), userAgent = "liveforum-test/1.0", requestId } = options;
   const contexts: ExecutionContext[] = [];
   // One object for the life of the client: settings are parsed once for each.
   const ownEnv = options.settings ? { ...env, ...options.settings } : undefined;
@@ -130,6 +132,7 @@ function clientOf(base: Record<string, string>, options: ClientOptions): Client 
       headers: {
         "cf-connecting-ip": address,
         "user-agent": userAgent,
+        ...(requestId === undefined ? {} : { "x-request-id": requestId }),
         ...base,
         ...(json === undefined ? {} : { "content-type": "application/json" }),
         ...headers,
