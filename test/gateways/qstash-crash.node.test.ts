@@ -6,12 +6,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Client } from "@upstash/qstash";
 import { afterAll, afterEach, beforeAll, describe, inject, it } from "vitest";
-import { connect, destination, statesOf, unique, until } from "./qstash-support.ts";
+import { connect, destination, HELD_MS, statesOf, unique, until } from "./qstash-support.ts";
 
 const script = fileURLToPath(new URL("../../dev/gateways/qstash/main.ts", import.meta.url));
 
 /** Fast enough for the waits below, slow enough that they outlast the crash. */
 const SPEED = 10;
+
+/** Retries alone wait 10 s. */
+const COUNT_PATIENCE_MS = 60_000;
 
 type Running = { child: ChildProcess; client: Client };
 
@@ -56,7 +59,7 @@ describe("after kill -9", () => {
     expect,
   }) => {
     const slow = destination("crash-slow");
-    await slow.answers({ delayMs: 3000 });
+    await slow.answers({ delayMs: HELD_MS });
     const failing = destination("crash-failing");
     await failing.answers({ status: 500, remaining: 40 });
     const delayed = destination("crash-delayed");
@@ -64,7 +67,7 @@ describe("after kill -9", () => {
     const before = await start("jobs.sqlite");
 
     const kinds = [
-      { count: 40, publish: { url: failing.url, retryDelay: "50000" } },
+      { count: 40, publish: { url: failing.url, retryDelay: "100000" } },
       { count: 30, publish: { url: slow.url } },
       { count: 70, publish: { url: delayed.url, delay: "50s" } },
       { count: 30, publish: { url: slow.url, queueName: "crash" } },
@@ -126,7 +129,7 @@ function countReaches(
   filter: { label: string; state: "RETRY" | "DELIVERED" },
   count: number,
 ) {
-  return until(`${count} times ${filter.state}`, async () => {
+  const countNow = async () => {
     let found = 0;
     let cursor: string | undefined;
     do {
@@ -135,5 +138,6 @@ function countReaches(
       cursor = page.cursor;
     } while (cursor !== undefined);
     return found >= count ? found : undefined;
-  });
+  };
+  return until(`${count} times ${filter.state}`, countNow, COUNT_PATIENCE_MS);
 }

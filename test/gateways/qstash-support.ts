@@ -24,6 +24,9 @@ export type Answer = {
   remaining?: number;
 };
 
+/** The `delayMs` of an answer that comes when it is released, and not before. */
+export const HELD_MS = 600_000;
+
 const PATIENCE_MS = 20_000;
 
 const POLL_MS = 20;
@@ -80,6 +83,10 @@ export function destination(name: string, recorder = cloud().recorder) {
         });
       }
     },
+    /** Sends the answers at once that are waiting for their `delayMs`. */
+    async release(): Promise<void> {
+      await fetch(`${recorder}/_recorder/release`, { method: "PUT", body: JSON.stringify({ path }) });
+    },
     /** Waits until at least `count` requests have arrived, and gives all of them. @throws after 20 s. */
     async received(count: number): Promise<Delivery[]> {
       await until(`${count} deliveries to ${path}`, async () => {
@@ -92,9 +99,13 @@ export function destination(name: string, recorder = cloud().recorder) {
   };
 }
 
-/** Waits until `probe` gives something. @throws after 20 s, naming `what` was waited for. */
-export async function until<Result>(what: string, probe: () => Promise<Result | undefined>): Promise<Result> {
-  const deadline = Date.now() + PATIENCE_MS;
+/** Waits until `probe` gives something. @throws after 20 s (`patienceMs`), naming `what` was waited for. */
+export async function until<Result>(
+  what: string,
+  probe: () => Promise<Result | undefined>,
+  patienceMs = PATIENCE_MS,
+): Promise<Result> {
+  const deadline = Date.now() + patienceMs;
   for (;;) {
     const result = await probe();
     if (result !== undefined) return result;

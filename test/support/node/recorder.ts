@@ -5,6 +5,7 @@
  * - `PUT /_recorder/answers` `{ path, status?, headers?, body?, delayMs?, remaining? }`: how to answer from now on,
  *   `remaining` times, or without it until another is given. Answers for one path are used in the order in which
  *   they were given; without one, or after the last, the answer is 200 and empty.
+ * - `PUT /_recorder/release` `{ path }`: sends the answers at once that are waiting for their `delayMs`.
  * - `GET /_recorder/requests?path=/x` gives `{ requests: RecordedRequest[] }` in order of arrival, of all paths
  *   without `path`.
  * - `GET /_recorder/count?path=/x` gives `{ count }`, the cheap way to wait for many.
@@ -13,6 +14,7 @@
  * A path is what precedes the query, as sent.
  * @module
  */
+import { EventEmitter } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -41,6 +43,8 @@ const CONTROL = "/_recorder/";
 export async function startRecorder(): Promise<{ url: string; close: () => Promise<void> }> {
   const requests = new Map<string, RecordedRequest[]>();
   const answers = new Map<string, RecorderAnswer[]>();
+  /** Emits a path whose answers wait no longer. */
+  const releases = new EventEmitter().setMaxListeners(0);
 
   function takeAnswer(path: string): RecorderAnswer {
     const planned = answers.get(path) ?? [];
@@ -62,6 +66,9 @@ export async function startRecorder(): Promise<{ url: string; close: () => Promi
         answers.set(answer.path, [...planned, answer]);
         return {};
       }
+      case "PUT /_recorder/release":
+        releases.emit((JSON.parse(body.toString("utf8")) as { path: string }).path);
+        return {};
       case "GET /_recorder/requests":
         return { requests: path === null ? [...requests.values()].flat() : (requests.get(path) ?? []) };
       case "GET /_recorder/count":
@@ -101,10 +108,24 @@ export async function startRecorder(): Promise<{ url: string; close: () => Promi
     });
     requests.set(path, seen);
     const answer = takeAnswer(path);
-    if (answer.delayMs !== undefined) await delay(answer.delayMs, response);
+    if (answer.delayMs !== undefined) await delay(path, answer.delayMs, response);
     if (response.destroyed) return;
     response.writeHead(answer.status ?? 200, answer.headers);
     response.end(answer.body ?? "");
+  }
+
+  /** Ends early when the path is released, and when the client goes away. */
+  function delay(path: string, ms: number, response: ServerResponse): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        releases.off(path, end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      releases.once(path, end);
+      response.once("close", end);
+    });
   }
 
   const server = createServer((request, response) => {
@@ -123,17 +144,6 @@ export async function startRecorder(): Promise<{ url: string; close: () => Promi
         server.closeAllConnections();
       }),
   };
-}
-
-/** Ends early when the client goes away. */
-function delay(ms: number, response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    response.once("close", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
 
 async function readBody(request: IncomingMessage): Promise<Buffer> {
