@@ -1,7 +1,7 @@
 /** Every route of the OpenAPI document while the database, Redis or QStash is away, in each of the ways of being so. */
 import { createExecutionContext, createScheduledController, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, it } from "vitest";
+import { afterEach, describe, it } from "vitest";
 import worker from "../src/index.ts";
 import { takeAway, WAYS } from "./support/away.ts";
 import {
@@ -14,6 +14,7 @@ import {
   type Problem,
   signedIn,
 } from "./support/client.ts";
+import { returnToPresent, stopClock } from "./support/clock.ts";
 import { type Account, admin, registerUser } from "./support/factories.ts";
 import { send, signature } from "./support/jobs.ts";
 import { LINES, type Line, type Wanted } from "./support/matrix.ts";
@@ -125,10 +126,14 @@ const waysFor = (line: Line) =>
 const VAIN_CALLS_MAX = 4;
 
 describe("while Redis is away", () => {
+  afterEach(returnToPresent);
+
   it.for(LINES)("$name", async (line, { expect }) => {
     for (const way of waysFor(line)) {
       const { wanted, account, concerned } = await setScene(line);
       const away = takeAway("redis", way);
+      // However long it takes, it is within that while.
+      stopClock();
       const settings = { ...away.settings, RATE_LIMIT_SCALE: "1", EFFECTS_PATIENCE_MS: "0" };
       const client = signedIn(account.session, { settings });
       const { status, body, headers } = await ask(line, wanted, client);

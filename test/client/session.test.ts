@@ -1,9 +1,12 @@
 /** The client package in the Workers runtime: the session and its tokens. */
-import { describe, it } from "vitest";
+import { afterEach, describe, it } from "vitest";
 import { LiveForum, type SavedSession, SessionEndedError } from "../../client/src/client.ts";
+import { returnToPresent, stopClock } from "../support/clock.ts";
 import { type Account, login, registerUser } from "../support/factories.ts";
 import { forumOn, network, refusal, signedInForum } from "../support/forum.ts";
 import { expiredToken } from "../support/tokens.ts";
+
+afterEach(returnToPresent);
 
 const REFRESH = "POST /api/auth/refresh";
 
@@ -45,6 +48,7 @@ describe("an access token that has ended", () => {
 
   it("is renewed although answers are lost, while the replaced one still works", async ({ expect }) => {
     const { wire, forum, account } = await withExpiredToken();
+    stopClock();
     wire.breakNext(REFRESH, "lost answer", "lost request");
     expect((await forum.users.me()).id).toBe(account.id);
     expect(wire.callsOf(REFRESH)).toHaveLength(3);

@@ -1,6 +1,6 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, it } from "vitest";
-import { returnToPresent, travel } from "../support/clock.ts";
+import { returnToPresent, stopClock, travel } from "../support/clock.ts";
 import { waitUntil } from "../support/patience.ts";
 import { commentAdded, enterPost, enterUser, freshId, notified, rooms } from "../support/sockets.ts";
 
@@ -77,6 +77,7 @@ describe("the log of a room", () => {
 
   it("keeps everything younger than a day, and 500 events of what is older", async ({ expect }) => {
     const postId = freshId();
+    stopClock();
     const { ready, socket } = await enterPost(postId);
     socket.close();
     const publish = (first: number, count: number) =>
