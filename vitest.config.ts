@@ -16,6 +16,8 @@ export default defineConfig({
     silent: "passed-only",
     // Files share one cloud, and some count its connections or switch parts of it off. `.ci/run` has a cloud for each shard.
     maxWorkers: 1,
+    // The scan for leaks comes at the end; after this the process would go, and the scan with it.
+    teardownTimeout: 300_000,
     sequence: { sequencer: BalancedSequencer },
     // A second, which is the default, is not enough on a busy machine.
     expect: { poll: { timeout: 20_000, interval: 20 } },

@@ -27,6 +27,8 @@ const BELONGS: Record<string, readonly string[]> = {
 /** Looks at every row of every table of the schema. */
 export async function lookAtTables(search: Search, address: MysqlAddress): Promise<void> {
   const connection = mysql.createConnection({ ...address, dateStrings: true, supportBigNumbers: true });
+  // Lost between two statements, it fails the next one; without a listener, the process.
+  connection.on("error", () => {});
   try {
     for (const table of Object.values(schema)) {
       if (!isTable(table)) continue;
