@@ -3,25 +3,24 @@ import { describe, it, vi } from "vitest";
 import { anonymous, type Session, signedIn, withToken } from "./support/client.ts";
 import { CLOSED_PORT } from "./support/database.ts";
 import { board, bodyOf, newAccount, post, registerUser, unique } from "./support/factories.ts";
+import { linesOf, type LogLine, withoutOthers } from "./support/log-lines.ts";
 
 /** All that is logged while `work` runs and behind it. The clients in it need settings of their own: `{}` will do. */
-async function logged(work: () => Promise<unknown>): Promise<Record<string, unknown>[]> {
+async function logged(work: () => Promise<unknown>): Promise<LogLine[]> {
   const spies = (["log", "warn", "error"] as const).map((level) =>
     vi.spyOn(console, level).mockImplementation(() => undefined),
   );
   try {
     await work();
-    return spies.flatMap((spy) =>
-      spy.mock.calls.map(([line]) => JSON.parse(String(line)) as Record<string, unknown>),
-    );
+    return spies.flatMap((spy) => linesOf(spy.mock.calls));
   } finally {
     for (const spy of spies) spy.mockRestore();
   }
 }
 
-/** The lines of one request, or of those that a client sent as one; work behind earlier answers may log others meanwhile. */
-function linesOf(requestId: string, lines: Record<string, unknown>[]): Record<string, unknown>[] {
-  return lines.filter((line) => line["requestId"] === requestId);
+/** Without those of other requests. */
+function linesFor(requestId: string, all: LogLine[]): LogLine[] {
+  return withoutOthers(all, { requestIds: [requestId] });
 }
 
 describe("the line of a request", () => {
@@ -34,11 +33,12 @@ describe("the line of a request", () => {
       await client.get(`/api/boards/${id}?secret=1`);
       await client.settled();
     });
-    const lines = linesOf(requestId, all);
+    const lines = linesFor(requestId, all);
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({
       level: "info",
       message: "request",
+      requestId,
       method: "GET",
       status: 200,
       userId,
@@ -58,7 +58,7 @@ describe("the line of a request", () => {
       await client.get("/api/nothing");
     });
     const routes = ["/api/posts/popular", "/api/users/me", "/api/posts/:id", "/*"];
-    expect(linesOf(requestId, all).map((line) => line["route"])).toEqual(routes);
+    expect(linesFor(requestId, all).map((line) => line["route"])).toEqual(routes);
   });
 
   it("comes once for each, refused ones included", async ({ expect }) => {
@@ -72,7 +72,7 @@ describe("the line of a request", () => {
       await client.request("POST", "/api/auth/login", { body: "{" });
       await client.get("/api/boards", { authorization: "Bearer x" });
     });
-    const statuses = linesOf(requestId, all).map((line) => line["status"]);
+    const statuses = linesFor(requestId, all).map((line) => line["status"]);
     expect(statuses).toEqual([404, 405, 401, 422, 415, 401]);
   });
 
@@ -121,7 +121,7 @@ describe("the line of a request", () => {
       await client.get(`/api/verify/${session.refreshToken}`);
     });
     const text = JSON.stringify(all);
-    expect(linesOf(requestId, all)).toHaveLength(3);
+    expect(linesFor(requestId, all)).toHaveLength(3);
     expect(text).not.toContain(email);
     expect(text).not.toContain(encodeURIComponent(email));
     expect(text).not.toContain(session.refreshToken.slice(-43));
@@ -133,7 +133,7 @@ describe("the line of a request", () => {
     const all = await logged(async () => {
       await client.get('/api/%0A{"level":"error"}%22%5C');
     });
-    expect(linesOf(requestId, all)).toMatchObject([{ level: "info", status: 404 }]);
+    expect(linesFor(requestId, all)).toMatchObject([{ level: "info", status: 404, requestId }]);
   });
 });
 
@@ -149,8 +149,8 @@ describe("an error", () => {
       const answer = await client.post("/api/auth/register", { email, password, username });
       expect(answer.status).toBe(503);
     });
-    const errors = linesOf(requestId, all).filter((line) => line["level"] === "error");
-    expect(errors).toMatchObject([{ error: { name: expect.any(String) as string } }]);
+    const errors = linesFor(requestId, all).filter((line) => line["level"] === "error");
+    expect(errors).toMatchObject([{ requestId, error: { name: expect.any(String) as string } }]);
     const text = JSON.stringify(all);
     for (const secret of ["secret-password", email, password, username, "$2b$", "insert into", "    at "]) {
       expect(text).not.toContain(secret);
@@ -167,7 +167,7 @@ describe("an error", () => {
       expect((await client.patch(`/api/posts/${id}`, { title: "t" })).status).toBe(200);
       await client.settled();
     });
-    const messages = linesOf(requestId, all).map((line) => line["message"]);
+    const messages = linesFor(requestId, all).map((line) => line["message"]);
     expect(messages).toContain("background work failed");
   });
 });

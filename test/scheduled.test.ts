@@ -11,6 +11,7 @@ import worker from "../src/index.ts";
 import { anonymous, type Post, type Problem } from "./support/client.ts";
 import { CLOSED_PORT, db, redis } from "./support/database.ts";
 import { type Account, board, login, post, registerUser, unique } from "./support/factories.ts";
+import { linesOf, withoutOthers } from "./support/log-lines.ts";
 import { waitUntil } from "./support/patience.ts";
 import { claimsOf } from "./support/tokens.ts";
 
@@ -131,7 +132,7 @@ describe("every minute", () => {
   it("does the other tasks when one fails, and logs which", async ({ expect }) => {
     const error = vi.spyOn(console, "error").mockImplementation(() => undefined);
     await run(EVERY_MINUTE, { DATABASE_URL: `http://lf:secret-password@${CLOSED_PORT}` });
-    const lines = error.mock.calls.map(([line]) => JSON.parse(String(line)) as Record<string, unknown>);
+    const lines = linesOf(error.mock.calls);
     const labels = lines.map((line) => line["label"]);
     error.mockRestore();
     expect(labels).toContain("sweep effects of posts");
@@ -187,11 +188,11 @@ describe("a trigger", () => {
   it("without settings names them in the log and does nothing", async ({ expect }) => {
     const error = vi.spyOn(console, "error").mockImplementation(() => undefined);
     await run(EVERY_MINUTE, { JWT_KEYS: "k1:short-secret" });
-    const lines = error.mock.calls.map(([line]) => String(line));
+    const lines = withoutOthers(linesOf(error.mock.calls)).map((line) => JSON.stringify(line));
     error.mockRestore();
-    // Others may come of work behind earlier answers.
-    expect(lines.filter((line) => line.includes("JWT_KEYS"))).toHaveLength(1);
-    expect(lines.join()).not.toContain("short-secret");
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain("JWT_KEYS");
+    expect(lines[0]).not.toContain("short-secret");
   });
 
   it("that is not in the schedule does nothing", async ({ expect }) => {

@@ -178,8 +178,10 @@ describe("flow control", () => {
     const target = destination("rate");
     // One at a time: two in flight may arrive in any order.
     const flowControl = { key: unique("rate"), rate: 2, period: "7d", parallelism: 1 } as const;
-    for (const body of ["1", "2", "3"]) await client.publish({ url: target.url, body, flowControl });
-    await target.received(2);
+    const publish = (body: string) => client.publish({ url: target.url, body, flowControl });
+    const [first, second] = [await publish("1"), await publish("2"), await publish("3")];
+    // Nothing is in flight, so that it is the rate that holds the third.
+    for (const { messageId } of [first, second]) await reached(client, messageId, "DELIVERED");
     await until("the third to wait", async () =>
       (await client.flowControl.get(flowControl.key)).waitListSize === 1 ? true : undefined,
     );

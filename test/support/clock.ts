@@ -22,7 +22,19 @@ export function stopClock(): void {
   set();
 }
 
-/** For `afterEach` of every file that travels or stops the clock. Restores all mocks, too. */
+/**
+ * Lets what is waited for with `setTimeout` and limited with `AbortSignal.timeout` take `factor` times as long, so that a
+ * machine that stalls misses no limit. Undone by `returnToPresent`.
+ */
+export function stretchTimers(factor: number): void {
+  const { setTimeout } = globalThis;
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  const stretched = (work: () => void, ms = 0) => setTimeout(work, ms * factor);
+  vi.spyOn(globalThis, "setTimeout").mockImplementation(stretched as typeof setTimeout);
+  vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => timeout(ms * factor));
+}
+
+/** For `afterEach` of every file that does any of these. Restores all mocks, too. */
 export function returnToPresent(): void {
   aheadMs = 0;
   stoppedAt = undefined;
