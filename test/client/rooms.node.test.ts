@@ -142,14 +142,16 @@ describe("a room", () => {
   }) => {
     const writer = await newWriter();
     const post = await stage.post(writer);
-    proxy.shortTokens = { seconds: 8, told: "the truth" };
+    // Told so early that a busy machine is in time. The first token ends all the same.
+    proxy.shortTokens = { seconds: 16, told: 6 };
     const forum = await newForum();
     const room = forum.room(`post:${post.id}`);
     const { events } = listen(room);
     await until("live", () => isLive(room));
     const states = statesOf(room);
     const before = proxy.refreshes;
-    await until("two refreshes", () => proxy.refreshes >= before + 2);
+    const endedAt = Date.now() + 17_000;
+    await until("refreshes beyond its end", () => proxy.refreshes >= before + 2 && Date.now() > endedAt);
     expect(states).toEqual([]);
     proxy.shortTokens = { seconds: 2, told: "15 minutes" };
     await until("an end", () => states.includes("offline"));

@@ -32,7 +32,9 @@ export function network(): Network {
     callsOf: (name) => calls.filter((call) => call.name === name),
     breakNext: (name, ...next) => void faults.set(name, [...(faults.get(name) ?? []), ...next]),
     async fetch(input, init) {
-      const request = new Request(input, init);
+      // Nothing is given up while it is under way, and then sent again: the machine may be busy.
+      init?.signal?.throwIfAborted();
+      const request = new Request(input, { ...init, signal: null });
       request.headers.set("cf-connecting-ip", address);
       const name = `${request.method} ${new URL(request.url).pathname}`;
       const { headers } = request;

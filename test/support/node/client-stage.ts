@@ -22,6 +22,9 @@ export type Stage = {
   close: () => Promise<void>;
 };
 
+/** A connection is taken for dead a quarter of this after a ping: what stands still for less is a busy machine. */
+const PING_INTERVAL_MS = 28_000;
+
 /** @param count how many proxies; pages that they serve may call the Worker */
 export async function openStage(count: number): Promise<Stage> {
   const { settings } = inject("cloud");
@@ -30,7 +33,12 @@ export async function openStage(count: number): Promise<Stage> {
     const proxy = new FaultProxy(settings["JWT_KEYS"] ?? "");
     sites.push({ proxy, url: await proxy.listen() });
   }
-  const worker = await startLiveWorker({ ...settings, CORS_ORIGINS: sites.map(({ url }) => url).join(",") });
+  const worker = await startLiveWorker({
+    ...settings,
+    CORS_ORIGINS: sites.map(({ url }) => url).join(","),
+    // Nothing sweeps up what a busy machine was too slow for.
+    EFFECTS_PATIENCE_MS: "25000",
+  });
   for (const { proxy } of sites) proxy.target = worker.url;
   const boardId = await newBoard();
   const opened: LiveForum[] = [];
@@ -38,7 +46,7 @@ export async function openStage(count: number): Promise<Stage> {
     worker,
     sites,
     async forum(url = worker.url) {
-      const forum = new LiveForum({ url, pingIntervalMs: 1_000 });
+      const forum = new LiveForum({ url, pingIntervalMs: PING_INTERVAL_MS });
       opened.push(forum);
       return Object.assign(forum, { credentials: await register(forum) });
     },

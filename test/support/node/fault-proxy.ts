@@ -14,8 +14,8 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SignJWT } from "jose";
 
-/** How tokens are made to end early: really, whatever the client is told. Only the next `times`, if given. */
-export type ShortTokens = { seconds: number; told: "the truth" | "15 minutes"; times?: number };
+/** How tokens are made to end early: really, whatever number of seconds the client is told. Only the next `times`, if given. */
+export type ShortTokens = { seconds: number; told: number | "15 minutes"; times?: number };
 
 export type ProxiedCall = { name: string; key: string | undefined; status: number | "lost" };
 
@@ -197,7 +197,7 @@ export class FaultProxy {
     session.accessToken = await new SignJWT({ ...claims, exp })
       .setProtectedHeader({ alg: "HS256", typ: "JWT", kid })
       .sign(secret);
-    if (told === "the truth") session.expiresIn = seconds;
+    if (told !== "15 minutes") session.expiresIn = told;
     return Buffer.from(JSON.stringify(session));
   }
 

@@ -7,7 +7,7 @@ import type { ThreadView } from "../../../../client/src/client.ts";
 import type { Random } from "../../../../dev/seed/random.ts";
 import { eventually, type Stage } from "../client-stage.ts";
 import type { Others } from "./others.ts";
-import { becomes, comment, type Peer, staysOffline, writeWithoutAnswer } from "./peer.ts";
+import { becomes, comment, type Peer, readsOf, staysOffline, writeWithoutAnswer } from "./peer.ts";
 
 /** What happens: all connections are cut; nobody gets through for a while; and so on. */
 export type Kind = "drop" | "outage" | "lost answer" | "sleep" | "lost log" | "expiry" | "stall" | "restart";
@@ -79,13 +79,15 @@ export function createHappenings({
     async "lost log"() {
       await each(async ({ proxy }) => proxy.refuse());
       const known = await others.actAndTell();
-      await each(async ({ proxy }) => {
-        const { upgrades } = proxy;
+      await each(async (peer) => {
+        const { proxy } = peer;
+        const before = readsOf(peer, postId);
         proxy.otherEpoch = true;
         proxy.heal();
+        // Beyond the upgrade, which may be lost before it is answered.
         await eventually(
-          () => "an upgrade",
-          () => proxy.upgrades > upgrades,
+          () => "the thread to be read anew",
+          () => readsOf(peer, postId) > before,
         );
         proxy.otherEpoch = false;
       });

@@ -18,6 +18,11 @@ export type Peer = {
   likes: { PUT: number; DELETE: number };
 };
 
+/** How often a peer has read the thread's comments by REST. */
+export function readsOf({ proxy }: Peer, postId: number): number {
+  return proxy.calls.filter(({ name }) => name === `GET /api/posts/${postId}/comments`).length;
+}
+
 /** Waits until a peer shows how it is connected. */
 export function becomes({ consumer }: Peer, state: ConnectionState): Promise<void> {
   return eventually(

@@ -10,7 +10,7 @@ import { nodeConsumer, pageConsumer, servePage } from "../consumers.ts";
 import { projectWithClient } from "../packed-client.ts";
 import { createHappenings, type Kind } from "./happenings.ts";
 import { createOthers } from "./others.ts";
-import type { Peer } from "./peer.ts";
+import { type Peer, readsOf } from "./peer.ts";
 import { check, settle } from "./verdict.ts";
 
 export type Torture = {
@@ -43,8 +43,6 @@ export async function createTorture(random: Random, chromium: Chromium | undefin
   }
   const happen = createHappenings({ random, stage, postId, peers, others });
   const each = (work: (peer: Peer) => Promise<unknown>) => Promise.all(peers.map(work));
-  const readsOf = ({ proxy }: Peer) =>
-    proxy.calls.filter(({ name }) => name === `GET /api/posts/${postId}/comments`).length;
 
   await each((peer) => settle(peer, postId, false));
   return {
@@ -59,7 +57,7 @@ export async function createTorture(random: Random, chromium: Chromium | undefin
     async step(kind) {
       const before = new Map<Peer, { state: ConnectionState; reads: number }>();
       await each(async (peer) => {
-        before.set(peer, { state: await peer.consumer.call("mark"), reads: readsOf(peer) });
+        before.set(peer, { state: await peer.consumer.call("mark"), reads: readsOf(peer, postId) });
       });
       const happened = await happen[kind]();
       await each(async (peer) => {
@@ -67,7 +65,7 @@ export async function createTorture(random: Random, chromium: Chromium | undefin
         const { state = "live", reads = 0 } = before.get(peer) ?? {};
         check(name, await settle(peer, postId, happened.cut), state, happened);
         // What was missed comes from the room's log, unless that was lost.
-        const readAnew = readsOf(peer) > reads;
+        const readAnew = readsOf(peer, postId) > reads;
         if (readAnew !== (kind === "lost log")) throw new Error(`${name} read the thread anew: ${readAnew}`);
       });
     },
