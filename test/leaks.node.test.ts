@@ -2,6 +2,7 @@
  * The last look at what is stored and logged (`support/node/leaks`), which also ends every run of the suite: a walk through
  * every route with marked secrets leaves none behind, and one that lay about would be found.
  */
+import { randomUUID } from "node:crypto";
 import { appendFileSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -11,6 +12,7 @@ import { queryMysql } from "../dev/cloud/mysql.ts";
 import { askRedis } from "../dev/cloud/redis.ts";
 import { workerSettings } from "../dev/cloud/settings.ts";
 import { lookAndClose } from "./support/node/leaks/cloud.ts";
+import { lookAtRedis } from "./support/node/leaks/redis.ts";
 import { createSearch, refuseLeaks, secretsOf } from "./support/node/leaks/search.ts";
 import { WALK_KINDS, walk } from "./support/node/leaks/walk.ts";
 import { startOwnCloud, startPrivateCloud } from "./support/node/own-cloud.ts";
@@ -83,6 +85,17 @@ describe("the search", () => {
     const search = createSearch(secretsOf(settings));
     search.look("logs x", text);
     expect(search.found()).toEqual([]);
+  });
+
+  it("goes on when keys end between being listed and being read", async ({ expect }) => {
+    const { redis } = inject("cloud");
+    // One ends every 50 µs of the second in which they are looked at, and one lasts.
+    const write = `for i = 1, 20000 do redis.call('SET', ARGV[1] .. i, 'x', 'PX', math.ceil(i / 20)) end
+      redis.call('SET', ARGV[1], 'x', 'PX', 600000)`;
+    await askRedis(redis, ["EVAL", write, "0", `lf:1:ending:${randomUUID()}:`]);
+    const search = createSearch(secretsOf(settings));
+    await lookAtRedis(search, redis);
+    expect(search.looked()["redis"]).toBeGreaterThan(2);
   });
 
   it("finds what was planted at any place, though it is gone by the end", async ({ expect }) => {

@@ -29,7 +29,10 @@ export async function lookAtRedis(search: Search, url: string): Promise<void> {
     search.look("redis", "");
     for await (const keys of client.scanIterator({ MATCH: `${PREFIX}*`, COUNT: 1_000 })) {
       await Promise.all(
-        keys.map(async (key) => lookAtKey(search, "redis", key, JSON.stringify(await valueOf(client, key)))),
+        keys.map(async (key) => {
+          const value = await valueOf(client, key);
+          lookAtKey(search, "redis", key, value === undefined ? "" : JSON.stringify(value));
+        }),
       );
     }
   } finally {
@@ -39,6 +42,7 @@ export async function lookAtRedis(search: Search, url: string): Promise<void> {
 
 type Asker = { type: (key: string) => Promise<string>; sendCommand: (command: string[]) => Promise<unknown> };
 
+/** @returns nothing when the key has just ended */
 async function valueOf(client: Asker, key: string): Promise<unknown> {
   const command = {
     string: ["GET", key],
@@ -47,7 +51,6 @@ async function valueOf(client: Asker, key: string): Promise<unknown> {
     set: ["SMEMBERS", key],
     list: ["LRANGE", key, "0", "-1"],
   }[await client.type(key)];
-  // A key that has just ended has no type.
   return command && client.sendCommand(command);
 }
 
