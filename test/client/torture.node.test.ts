@@ -25,7 +25,7 @@ const ROUND: Record<Kind, number> = {
 };
 /** Installing a browser takes its time on a machine that has none. */
 const SET_UP_WITHIN_MS = 600_000;
-const ROUND_WITHIN_MS = 1_800_000;
+const ROUND_WITHIN_MS = 900_000;
 
 let chromium: Chromium | undefined;
 let torture: Torture | undefined;
