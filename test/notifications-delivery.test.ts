@@ -71,6 +71,24 @@ describe("a storm", () => {
     expect(await discrepancies(reader, rooms)).toEqual([]);
   });
 
+  it("whose end is taken back before its time has come is not told of again", async ({ expect }) => {
+    const { reader, target } = await newTarget();
+    const rooms = new RecordedRooms();
+    const { service } = createWorker({ now: ahead(), rooms });
+    const [first = 0, second = 0, third = 0, held = 0] = await likesOf(target, await people(4));
+    for (const id of [first, second, third]) await service.sync(like(id));
+    const told = rooms.eventsOf(reader.id);
+    expect(told.map(({ type }) => type)).toEqual(Array(3).fill("notify_user"));
+
+    await service.sync(like(held));
+    expect(await unreadOf(reader.id)).toMatchObject([{ actorCount: 4, effectsDueAt: expect.any(Date) }]);
+    await setLike(held, false);
+    await service.sync(like(held));
+    await createWorker({ now: ahead(MINUTE_MS), rooms }).announcer.announce(reader.id);
+    expect(rooms.eventsOf(reader.id)).toEqual(told);
+    expect(await discrepancies(reader, rooms)).toEqual([]);
+  });
+
   it("that goes on for an hour is told of five times in any ten minutes, also when it is read now and then", async ({
     expect,
   }) => {

@@ -25,6 +25,7 @@ function row(changes: Partial<DueNotification> = {}): DueNotification {
     withdrawnAt: new Date(START),
     revision: 1,
     announcedRevision: null,
+    announced: "",
     frames: "",
     readUpTo: null,
     touched: 1,
@@ -94,6 +95,47 @@ describe("frames about one target", () => {
     }
   });
 
+  it("do not repeat what is on the screen, and end with what there is", ({ expect }) => {
+    for (let seed = 1; seed <= 200; seed += 1) {
+      const random = createRandom(seed);
+      const known = new Set<string>();
+      let current = row();
+      let screen = "";
+      // False while a count may have been told without it, or what was written down to be said was not.
+      let certain = true;
+
+      const hear = (now: number) => {
+        const { after, events } = live(current, now, known);
+        for (const { type, data } of events) {
+          const text = type === "notify_user" ? JSON.stringify(data.notification) : "";
+          if (certain && text !== "") expect([seed, text]).not.toEqual([seed, screen]);
+          screen = text;
+          certain = true;
+        }
+        current = after;
+      };
+
+      let now = START;
+      for (let step = 0; step < 200; step += 1) {
+        now += random.below(20_000);
+        const people = random.below(4);
+        current = { ...current, people, lastActor: { id: 1 + random.below(2), username: "u" } };
+        if (random.below(4) === 0) {
+          // A Worker that dies before it has said what it wrote down.
+          current = { ...current, ...planRound(inbox(current), now).changes[0]?.to };
+          certain = false;
+        } else hear(now);
+        if (people === 0) certain = false;
+      }
+      hear(now + FRAME_WINDOW_MS);
+      const { people, lastActor } = current;
+      const wanted = people === 0 ? "" : expect.stringContaining(`"actorCount":${people}`);
+      expect([seed, screen]).toEqual([seed, wanted]);
+      if (people > 0)
+        expect([seed, screen]).toEqual([seed, expect.stringContaining(`{"id":${lastActor?.id},`)]);
+    }
+  });
+
   it("that are held back name the time when they may go", ({ expect }) => {
     const frames = [3, 2, 1].map((age) => START - (4 - age) * SECOND_MS).join(",");
     const { dueAt, events } = live(row({ frames, people: 5 }), START);
@@ -113,6 +155,36 @@ describe("a round", () => {
     const second = planRound(inbox(claimed), START + 1);
     expect(second.changes).toEqual([]);
     expect(second.events.map(({ key }) => key)).toEqual(first.events.map(({ key }) => key));
+  });
+
+  it("says nothing new of what changed and changed back while it was held back", ({ expect }) => {
+    const frames = [3, 2, 1].map((age) => START - (4 - age) * SECOND_MS).join(",");
+    const known = new Set<string>();
+    const told = live(row(), START, known).after;
+    const held = live(
+      { ...told, frames, people: 2, lastActor: { id: 3, username: "jun" } },
+      START + 1,
+      known,
+    );
+    expect([held.events, held.dueAt]).toEqual([[], expect.any(Date)]);
+    expect(held.after).toMatchObject({ actorId: 3, actorCount: 2 });
+    const { people, lastActor } = told;
+    const back = live({ ...held.after, people, lastActor }, START + 2, known);
+    expect([back.events, back.dueAt]).toEqual([[], null]);
+    expect(back.after).toMatchObject({ actorId: 2, actorCount: 1 });
+
+    // Whoever was to say it died before: it is said now, as it was to be.
+    const lost = { ...row(), ...planRound(inbox(row()), START).changes[0]?.to };
+    const late = live({ ...held.after, announced: lost.announced, people, lastActor }, START + 2);
+    expect(late.events.map(({ key }) => key)).toEqual([`notification:7:${lost.announcedRevision}`]);
+  });
+
+  it("does not take another version's word for what was told", ({ expect }) => {
+    const told = live(row(), START).after;
+    // A Worker from before a rollback told of two people, and left alone what it did not know.
+    const other = { ...told, actorCount: 2, revision: 9, announcedRevision: 9 };
+    const { events } = live({ ...other, people: 1 }, START + 1);
+    expect(events).toMatchObject([{ key: "notification:7:10", data: { notification: { actorCount: 1 } } }]);
   });
 
   it("says nothing of what came and went unheard", ({ expect }) => {

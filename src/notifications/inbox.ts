@@ -136,6 +136,7 @@ export function createInboxRepository(db: Db) {
             actorCount: set("actorCount"),
             withdrawnAt: set("withdrawnAt"),
             announcedRevision: set("announcedRevision"),
+            announced: set("announced"),
             frames: set("frames"),
             revision: set("revision"),
             updatedAt: now,

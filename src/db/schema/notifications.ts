@@ -32,6 +32,8 @@ export const notifications = mysqlTable(
     revision: int("revision", { unsigned: true }).notNull().default(1),
     /** The revision that the reader's room was told, or is being told; null: the room knows of none; 0: of the count only. */
     announcedRevision: int("announced_revision", { unsigned: true }),
+    /** What was told with that revision: `<revision>:<actor>:<people>`. Of another revision it means nothing. */
+    announced: varchar("announced", { length: 42 }).notNull().default(""),
     /** When frames told of this target: milliseconds since the epoch, newest first, five at most, comma-separated. */
     frames: varchar("frames", { length: 69 }).notNull().default(""),
     /** Set when it was read together with everything up to that id. */

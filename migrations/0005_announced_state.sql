@@ -1,0 +1,1 @@
+ALTER TABLE `notifications` ADD `announced` varchar(42) DEFAULT '' NOT NULL;
