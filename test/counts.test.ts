@@ -203,8 +203,10 @@ describe("likes while a count is repaired", () => {
     busy = false;
     await checking;
     await settledLikes(id);
-    await waitUntil(async () => (await readPost(id)).commentCount === 33);
-    await waitUntil(async () => (await postRow(id)).commentCount === 33);
+    await waitUntil(async () => (await readPost(id)).commentCount === 33, {
+      message: "REST: not 33 comments",
+    });
+    await waitUntil(async () => (await postRow(id)).commentCount === 33, { message: "row: not 33 comments" });
     await checkOf({ posts: [id] }).check();
     expect(await postRow(id)).toMatchObject({ likeCount: 5, commentCount: 33 });
   });
