@@ -19,7 +19,7 @@ export type DueNotification = {
   withdrawnAt: Date | null;
   revision: number;
   announcedRevision: number | null;
-  /** As in the row. */
+  /** As in the row, like `frames`. */
   announced: string;
   frames: string;
   readUpTo: number | null;
@@ -186,7 +186,7 @@ function readFrames(column: string): number[] {
 
 function eventOf({ row, state, frame }: Outcome, unreadCount: number): UserEvent | undefined {
   if (frame === null) return undefined;
-  // A key for each state, so that telling it twice is telling it once.
+  // A key for each state, so that telling it twice is telling it once; what changed back has the key it was told under.
   const revision = frame === "notify" ? state.announcedRevision : state.revision;
   const key = `notification:${row.id}:${revision}`;
   if (frame !== "notify") {
