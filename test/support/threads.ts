@@ -110,6 +110,12 @@ export async function settledComment(id: number): Promise<void> {
   await settledRows(() => commentRow(id));
 }
 
+/** Waits until the effects of all comments on the post are done. */
+export async function settledComments(postId: number): Promise<void> {
+  const due = and(eq(comments.postId, postId), isNotNull(comments.effectsDueAt));
+  await waitUntil(async () => (await db.select({ id: comments.id }).from(comments).where(due)).length === 0);
+}
+
 /** Waits until the effects of all likes in the post's room are done. */
 export async function settledLikes(postId: number): Promise<void> {
   const due = and(eq(likes.postId, postId), isNotNull(likes.effectsDueAt));
