@@ -41,6 +41,10 @@ export function createHappenings({
   others,
 }: Scene): Record<Kind, () => Promise<Happened>> {
   const each = (work: (peer: Peer) => Promise<unknown>) => Promise.all(peers.map(work));
+  const actAndTell = async () => {
+    await others.act();
+    return others.told();
+  };
   let lostAnswers = 0;
   return {
     async drop() {
@@ -52,7 +56,7 @@ export function createHappenings({
       await each(async ({ proxy }) => proxy.refuse());
       await each((peer) => becomes(peer, "offline"));
       const sending = each((peer) => comment(peer, postId));
-      const known = await others.actAndTell();
+      const known = await actAndTell();
       await each(staysOffline);
       await each(async ({ proxy }) => proxy.heal());
       await sending;
@@ -70,7 +74,7 @@ export function createHappenings({
       await each(({ consumer }) => consumer.sleep());
       const startedAt = performance.now();
       if (cut) await each(async ({ proxy }) => proxy.drop());
-      const [known] = await Promise.all([others.actAndTell(), pause(forMs)]);
+      const [known] = await Promise.all([actAndTell(), pause(forMs)]);
       const sleptMs = performance.now() - startedAt;
       await each(({ consumer }) => consumer.wake());
       return cut ? { cut, known, sleptMs } : { cut, sleptMs };
@@ -78,7 +82,7 @@ export function createHappenings({
     /** The room no longer knows what was missed: the thread is read anew. */
     async "lost log"() {
       await each(async ({ proxy }) => proxy.refuse());
-      const known = await others.actAndTell();
+      const known = await actAndTell();
       await each(async (peer) => {
         const { proxy } = peer;
         const before = readsOf(peer, postId);
@@ -112,7 +116,7 @@ export function createHappenings({
     },
     async stall() {
       await each(async ({ proxy }) => proxy.stall());
-      const known = await others.actAndTell();
+      const known = await actAndTell();
       await each((peer) => becomes(peer, "offline"));
       await each(async ({ proxy }) => proxy.heal());
       return { cut: true, known };

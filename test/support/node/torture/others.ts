@@ -9,8 +9,8 @@ import { eventually, restText, shownText } from "../client-stage.ts";
 export type Others = {
   /** They write once, twice or three times. */
   act: () => Promise<void>;
-  /** They do so, and the room has told of it. @returns what the room had told then */
-  actAndTell: () => Promise<ThreadView>;
+  /** Waits until the room has told of all that REST says. @returns what it has told */
+  told: () => Promise<ThreadView>;
 };
 
 export function createOthers(random: Random, author: LiveForum, postId: number): Others {
@@ -39,19 +39,19 @@ export function createOthers(random: Random, author: LiveForum, postId: number):
 
   return {
     act,
-    async actAndTell() {
-      await act();
-      let told: ThreadView | undefined;
+    async told() {
+      let view: ThreadView | undefined;
+      let rest = "";
       await eventually(
-        () => "the observer to be told",
+        () => `the observer, who is ${observer.state}, to be told: ${JSON.stringify(view)}\nis not\n${rest}`,
         async () => {
-          const rest = await restText(author, postId);
-          told = observer.view;
-          return told !== undefined && shownText(told) === rest;
+          rest = await restText(author, postId);
+          ({ view } = observer);
+          return view !== undefined && shownText(view) === rest;
         },
       );
-      if (!told) throw new Error("nothing was told");
-      return told;
+      if (!view) throw new Error("nothing was told");
+      return view;
     },
   };
 }

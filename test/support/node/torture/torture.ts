@@ -18,7 +18,7 @@ export type Torture = {
   /** The kinds, each as often as it says, in a random order. */
   shuffled: (times: Record<Kind, number>) => Kind[];
   /**
-   * Lets something happen to all peers while others write, and waits until they are live and show what REST says.
+   * Lets something happen to all peers while others write, and waits until all are live and show what REST says.
    * @throws when a peer was shown something that was not so
    */
   step: (kind: Kind) => Promise<void>;
@@ -68,6 +68,7 @@ export async function createTorture(random: Random, chromium: Chromium | undefin
         const readAnew = readsOf(peer, postId) > reads;
         if (readAnew !== (kind === "lost log")) throw new Error(`${name} read the thread anew: ${readAnew}`);
       });
+      await others.told();
     },
     comments: () => Array.fromAsync(author.comments.list(postId, { limit: 100 })),
     async close() {
