@@ -12,6 +12,8 @@ export type OwnLike = { target: { type: "post" | "comment"; id: number }; like: 
 export class ThreadStore {
   #post: Post;
   readonly #comments = new Map<number, Comment>();
+  /** One's own likes of comments that are not here yet: their answers may come before the comments' frames. */
+  readonly #likesAhead = new Map<number, boolean>();
   readonly #signedIn: boolean;
   readonly #max: number;
   #complete: boolean;
@@ -72,7 +74,10 @@ export class ThreadStore {
 
   /** Shows a like of one's own. The count comes as a frame, in its order. @returns whether something changed */
   applyLike({ target, like }: OwnLike): boolean {
-    if (target.type === "comment") return this.#setComment(target.id, { likedByMe: like.liked });
+    if (target.type === "comment") {
+      if (!this.#comments.has(target.id)) this.#likesAhead.set(target.id, like.liked);
+      return this.#setComment(target.id, { likedByMe: like.liked });
+    }
     return target.id === this.#post.id && this.#setPost({ likedByMe: like.liked });
   }
 
@@ -84,12 +89,14 @@ export class ThreadStore {
   #put(told: RoomComment): boolean {
     const known = this.#comments.get(told.id);
     if (!known) {
+      const liked = this.#likesAhead.get(told.id) ?? false;
+      this.#likesAhead.delete(told.id);
       if (!this.#complete || this.#comments.size >= this.#max) {
         this.#post = this.post;
         this.#complete = false;
         return false;
       }
-      this.#store({ ...told, likedByMe: this.#signedIn ? false : null });
+      this.#store({ ...told, likedByMe: this.#signedIn ? liked : null });
       return true;
     }
     const deletion = told.deletedAt !== null && known.deletedAt === null;

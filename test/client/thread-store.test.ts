@@ -90,6 +90,18 @@ describe("a thread's state", () => {
     expect(store.post).toMatchObject({ likedByMe: true, viewCount: 10, version: 4, likeCount: 2 });
   });
 
+  it("keeps a like of one's own that was answered before its comment was told", ({ expect }) => {
+    const store = new ThreadStore(post, [], true, 100);
+    const like = (id: number, liked: boolean) =>
+      store.applyLike({ target: { type: "comment", id }, like: { liked, likeCount: Number(liked) } });
+    expect([like(1, true), like(2, true), like(2, false)]).toEqual([false, false, false]);
+    for (const id of [1, 2, 3]) store.apply(frame("comment_added", comment(id)));
+    expect(store.comments.map(({ likedByMe }) => likedByMe)).toEqual([true, false, false]);
+    const signedOut = new ThreadStore({ ...post, likedByMe: null }, [], true, 100);
+    signedOut.apply(frame("comment_added", comment(1)));
+    expect(signedOut.comments[0]?.likedByMe).toBe(null);
+  });
+
   it("lists comments by their ids, whatever the order in which they were told", ({ expect }) => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.integer({ min: 1, max: 50 })), (ids) => {
