@@ -194,19 +194,40 @@ describe("what is watched", () => {
     expect(record.take(2, added(2))).toContain("tells again");
   });
 
+  const notification = (id: number, actorCount: number) => ({
+    id,
+    type: "comment",
+    targetType: "post",
+    targetId: 1,
+    postId: 1,
+    actor: { id: 2, username: "mina" },
+    actorCount,
+    message: "mina commented on your post",
+    isRead: false,
+    createdAt: "2026-11-25T11:00:00.000Z",
+  });
+
+  it("finds a notification that is told again as it was, unless changes are held back", ({ expect }) => {
+    const take = (...actorCounts: number[]) => {
+      const record = createRoomRecord("user:1", person);
+      return actorCounts.map((actorCount, index) => {
+        const seq = index + 1;
+        const [type, data] =
+          actorCount === 0
+            ? ["notification_read", { ids: [7], unreadCount: 0 }]
+            : ["notify_user", { notification: notification(7, actorCount), unreadCount: 1 }];
+        const at = "2026-11-25T11:00:00.000Z";
+        return record.take(seq, JSON.stringify({ type, room: "user:1", seq, at, data }));
+      });
+    };
+    const fine = undefined;
+    const again = expect.stringContaining("tells the same again");
+    expect(take(1, 1, 2, 2)).toEqual([fine, again, fine, fine]);
+    expect(take(1, 2, 2)).toEqual([fine, fine, again]);
+    expect(take(1, 0, 1, 1)).toEqual([fine, fine, fine, fine]);
+  });
+
   it("finds a notification of which the room was not told, or something else", async ({ expect }) => {
-    const notification = (id: number, actorCount: number) => ({
-      id,
-      type: "comment",
-      targetType: "post",
-      targetId: 1,
-      postId: 1,
-      actor: { id: 2, username: "mina" },
-      actorCount,
-      message: "mina commented on your post",
-      isRead: false,
-      createdAt: "2026-11-25T11:00:00.000Z",
-    });
     const restSays = (...items: unknown[]): Api => ({
       send: () => Promise.reject(new Error("not asked for")),
       call: async <Body>({ path }: { path: string }) =>

@@ -2,7 +2,7 @@
  * What is wrong in the end: answers against rows, rows against frames, counts against rows. Pure.
  * @module
  */
-import type { EventFrame } from "../../src/realtime/events.ts";
+import type { EventFrame, RoomNotification } from "../../src/realtime/events.ts";
 import type { Truth } from "./database.ts";
 import type { Ear } from "./ear.ts";
 import type { Attempt, History } from "./play.ts";
@@ -52,7 +52,7 @@ export function verdict(
   checkPostRoom(post, truth, row, check);
   if (!gone) check("version shown", [shown.post?.version, shown.post?.content], [row.version, row.content]);
   checkNotifications(truth, cast.postId, attempts, check);
-  checkUserRoom(user.events(), truth, cast.actors[0]?.id ?? 0, shown, check);
+  checkUserRoom(user.events(), truth, cast.actors[0]?.id ?? 0, shown, attempts, check);
   return wrong;
 }
 
@@ -270,6 +270,7 @@ function checkUserRoom(
   truth: Truth,
   readerId: number,
   shown: Shown,
+  attempts: readonly Attempt[],
   check: Check,
 ): void {
   const unread = truth.notifications.filter((row) => row.userId === readerId && isShown(row) && !row.isRead);
@@ -281,12 +282,17 @@ function checkUserRoom(
     ids,
   );
   const heard = new Map<number, string>();
+  const tellings = new Map<string, { about: RoomNotification; changes: number }>();
   let count = 0;
   for (const event of events) {
     if (event.type === "notify_user") {
-      const text = JSON.stringify(event.data.notification);
-      const { id } = event.data.notification;
-      check(`notification ${id} told twice`, heard.get(id) === text, false);
+      const { notification: about } = event.data;
+      const text = JSON.stringify(about);
+      const { id } = about;
+      const target = `${about.type} ${about.targetType} ${about.targetId}`;
+      const { changes } = tellings.get(target) ?? { changes: 0 };
+      // What is told again as it was has changed and changed back: REST may have shown what it was in between.
+      tellings.set(target, { about, changes: changes + (heard.get(id) === text ? 2 : 1) });
       heard.set(id, text);
       count = event.data.unreadCount;
     } else if (event.type === "notification_read") {
@@ -296,6 +302,10 @@ function checkUserRoom(
       }
       count = data.unreadCount;
     }
+  }
+  for (const [target, { about, changes }] of tellings) {
+    const writes = writesAbout(about, attempts);
+    check(`${target}: ${changes} changes told after ${writes} writes`, changes <= writes, true);
   }
   check(
     "notifications heard of",
@@ -307,4 +317,14 @@ function checkUserRoom(
     const { actorCount: told } = JSON.parse(heard.get(id) ?? "{}") as { actorCount?: number };
     check(`people behind notification ${id} as heard`, told, actorCount);
   }
+}
+
+/** How many requests may have changed who is behind a notification. */
+function writesAbout({ type, targetId }: RoomNotification, attempts: readonly Attempt[]): number {
+  const concerns = (attempt: Attempt) => {
+    if (attempt.kind === "erase") return true;
+    if (type === "comment") return attempt.kind === "comment" || attempt.kind === "delete_comment";
+    return attempt.kind.includes("like") && attempt.targetId === targetId;
+  };
+  return attempts.filter(concerns).reduce((sum, { statuses }) => sum + statuses.length, 0);
 }

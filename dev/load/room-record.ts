@@ -2,6 +2,7 @@
  * What a room has told, kept once for all its followers: each event by its number, and the picture that they make.
  * @module
  */
+import { PROMPT_FRAMES } from "../../src/notifications/round.ts";
 import {
   type EventFrame,
   eventFrameSchema,
@@ -34,6 +35,9 @@ export function createRoomRecord(name: string, reader: Person): RoomRecord {
   const picture: Picture = { likeCount: 0, comments: new Map() };
   /** What was told of each notification. */
   const heard = new Map<number, string>();
+  /** What each notification is about, and how often that was told of. */
+  const targets = new Map<number, string>();
+  const frames = new Map<string, number>();
   const told = new Set<string>();
   let unreadCount = 0;
 
@@ -60,14 +64,26 @@ export function createRoomRecord(name: string, reader: Person): RoomRecord {
       case "notify_user": {
         const { notification } = data;
         const text = JSON.stringify(notification);
+        const target = `${notification.type} ${notification.targetType} ${notification.targetId}`;
+        const before = frames.get(target) ?? 0;
         unreadCount = data.unreadCount;
-        if (heard.get(notification.id) === text) return `${name}: event ${seq} tells the same again`;
+        targets.set(notification.id, target);
+        frames.set(target, before + 1);
+        // Of what is held back REST shows what it was meanwhile: then the same again is news.
+        if (heard.get(notification.id) === text && before < PROMPT_FRAMES)
+          return `${name}: event ${seq} tells the same again`;
         heard.set(notification.id, text);
         break;
       }
       case "notification_read":
         unreadCount = data.unreadCount;
-        if ("ids" in data) for (const id of data.ids) heard.delete(id);
+        if ("ids" in data) {
+          for (const id of data.ids) {
+            const target = targets.get(id) ?? "";
+            frames.set(target, (frames.get(target) ?? 0) + 1);
+            heard.delete(id);
+          }
+        }
         break;
       default:
         break;

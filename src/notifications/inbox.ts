@@ -136,7 +136,6 @@ export function createInboxRepository(db: Db) {
             actorCount: set("actorCount"),
             withdrawnAt: set("withdrawnAt"),
             announcedRevision: set("announcedRevision"),
-            announced: set("announced"),
             frames: set("frames"),
             revision: set("revision"),
             updatedAt: now,

@@ -19,8 +19,7 @@ export type DueNotification = {
   withdrawnAt: Date | null;
   revision: number;
   announcedRevision: number | null;
-  /** As in the row, like `frames`. */
-  announced: string;
+  /** As in the row. */
   frames: string;
   readUpTo: number | null;
   touched: number;
@@ -44,7 +43,7 @@ export type Inbox = {
 /** Columns that follow from what happened. */
 export type NotificationState = Pick<
   DueNotification,
-  "actorId" | "actorCount" | "withdrawnAt" | "revision" | "announcedRevision" | "announced" | "frames"
+  "actorId" | "actorCount" | "withdrawnAt" | "revision" | "announcedRevision" | "frames"
 >;
 
 /** A row that becomes `to` if it still is at `revision`. */
@@ -76,7 +75,7 @@ export type Round = {
 export const FRAMES_MAX = 5;
 export const FRAME_WINDOW_MS = 600_000;
 /** So many go at once; those after them wait until the last one is this old, so that a storm's end is told soon. */
-const PROMPT_FRAMES = 3;
+export const PROMPT_FRAMES = 3;
 const SPACING_MS = [30_000, 120_000] as const;
 
 /** No revision: the room was told a count with the notification in it, but nothing else of it. */
@@ -146,22 +145,18 @@ function planUnread(row: DueNotification, now: number): Outcome {
   if (shown(state) !== shown(row) || differs(state, row)) state.revision += 1;
 
   const frame = gone ? "withdraw" : "notify";
-  // While its withdrawal is held back other frames tell a count without it: what was told before no longer holds.
-  if (gone) state.announced = "";
   if (gone && row.announcedRevision === null) {
     if (!shown(row)) return { row, state, frame: null, heldUntil: null };
     // The room knows of none, but other frames have told a count with it.
     state.announcedRevision = COUNTED_ONLY;
   }
-  // Said before, by somebody who could not finish, or before it changed and changed back: saying it again under its key
-  // is harmless, and no further frame.
-  if (state.revision === row.announcedRevision || isAnnounced(state))
-    return { row, state, frame, heldUntil: null };
+  // Said before, by somebody who could not finish: saying it again is harmless, and no further frame. What changed and
+  // changed back is another state: somebody may have read by REST what it was in between.
+  if (state.revision === row.announcedRevision) return { row, state, frame, heldUntil: null };
   const frames = readFrames(row.frames);
   const allowedAt = nextFrameAt(frames, gone ? FRAMES_MAX : PROMPT_FRAMES, now);
   if (allowedAt > now) return { row, state, frame: null, heldUntil: new Date(allowedAt) };
   state.announcedRevision = state.revision;
-  if (!gone) state.announced = announcementOf(state);
   state.frames = [now, ...frames].slice(0, FRAMES_MAX).join(",");
   return { row, state, frame, heldUntil: null };
 }
@@ -185,10 +180,9 @@ function readFrames(column: string): number[] {
 }
 
 function eventOf({ row, state, frame }: Outcome, unreadCount: number): UserEvent | undefined {
+  // A key for each state, so that telling it twice is telling it once.
+  const key = `notification:${row.id}:${state.revision}`;
   if (frame === null) return undefined;
-  // A key for each state, so that telling it twice is telling it once; what changed back has the key it was told under.
-  const revision = frame === "notify" ? state.announcedRevision : state.revision;
-  const key = `notification:${row.id}:${revision}`;
   if (frame !== "notify") {
     return { key, type: "notification_read", data: { ids: [row.id], unreadCount } };
   }
@@ -206,18 +200,8 @@ function readTogetherKey(readUpTo: number, at: Date): string {
 }
 
 function stateOf(row: DueNotification): NotificationState {
-  const { actorId, actorCount, withdrawnAt, revision, announcedRevision, announced, frames } = row;
-  return { actorId, actorCount, withdrawnAt, revision, announcedRevision, announced, frames };
-}
-
-/** What the reader's room is told of a notification with its announced revision. */
-function announcementOf({ announcedRevision, actorId, actorCount }: NotificationState): string {
-  return `${announcedRevision}:${actorId}:${actorCount}`;
-}
-
-/** Whether the room was told of just this, or is being told. */
-function isAnnounced(state: NotificationState): boolean {
-  return state.announced === announcementOf(state);
+  const { actorId, actorCount, withdrawnAt, revision, announcedRevision, frames } = row;
+  return { actorId, actorCount, withdrawnAt, revision, announcedRevision, frames };
 }
 
 function differs(a: NotificationState, b: NotificationState): boolean {
@@ -228,8 +212,7 @@ function isChange({ row, state }: Outcome): boolean {
   return (
     differs(state, row) ||
     state.withdrawnAt !== row.withdrawnAt ||
-    state.announcedRevision !== row.announcedRevision ||
-    state.announced !== row.announced
+    state.announcedRevision !== row.announcedRevision
   );
 }
 
