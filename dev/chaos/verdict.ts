@@ -304,8 +304,21 @@ function checkUserRoom(
     }
   }
   for (const [target, { about, changes }] of tellings) {
-    const writes = writesAbout(about, attempts);
+    const writes = writesAbout(about, readerId, attempts);
     check(`${target}: ${changes} changes told after ${writes} writes`, changes <= writes, true);
+  }
+  for (const { id, revision } of truth.notifications.filter(({ userId }) => userId === readerId)) {
+    const frames = events.filter(({ type, data }) =>
+      type === "notify_user"
+        ? data.notification.id === id
+        : type === "notification_read" && "ids" in data && data.ids.includes(id),
+    );
+    // Each state has a key of its own, and the first, of nobody, is never told.
+    check(
+      `notification ${id}: ${frames.length} frames of ${revision} states`,
+      frames.length < revision,
+      true,
+    );
   }
   check(
     "notifications heard of",
@@ -319,12 +332,18 @@ function checkUserRoom(
   }
 }
 
-/** How many requests may have changed who is behind a notification. */
-function writesAbout({ type, targetId }: RoomNotification, attempts: readonly Attempt[]): number {
-  const concerns = (attempt: Attempt) => {
-    if (attempt.kind === "erase") return true;
-    if (type === "comment") return attempt.kind === "comment" || attempt.kind === "delete_comment";
-    return attempt.kind.includes("like") && attempt.targetId === targetId;
-  };
-  return attempts.filter(concerns).reduce((sum, { statuses }) => sum + statuses.length, 0);
+/** How many requests may have changed who is behind a notification of the reader. */
+function writesAbout(
+  { type, targetId }: RoomNotification,
+  readerId: number,
+  attempts: readonly Attempt[],
+): number {
+  return attempts
+    .filter(({ actorId }) => actorId !== readerId)
+    .filter((attempt) =>
+      type === "comment"
+        ? attempt.kind === "comment" || attempt.kind === "delete_comment"
+        : attempt.kind.includes("like") && attempt.targetId === targetId,
+    )
+    .reduce((sum, { statuses }) => sum + statuses.length, 0);
 }

@@ -69,7 +69,8 @@ export function createRoomRecord(name: string, reader: Person): RoomRecord {
         unreadCount = data.unreadCount;
         targets.set(notification.id, target);
         frames.set(target, before + 1);
-        // Of what is held back REST shows what it was meanwhile: then the same again is news.
+        // Of what is held back REST shows what it was meanwhile: then the same again is news. Before that it would be, too,
+        // if what came between was written down by a Worker that died before it told: here none is made to.
         if (heard.get(notification.id) === text && before < PROMPT_FRAMES)
           return `${name}: event ${seq} tells the same again`;
         heard.set(notification.id, text);

@@ -32,7 +32,10 @@ export const notifications = mysqlTable(
     revision: int("revision", { unsigned: true }).notNull().default(1),
     /** The revision that the reader's room was told, or is being told; null: the room knows of none; 0: of the count only. */
     announcedRevision: int("announced_revision", { unsigned: true }),
-    /** Not used any more. Versions of 27 to 30 November 2026 write it: to be dropped when none is left to roll back to. */
+    /**
+     * Means nothing any more: versions of 26 to 30 November 2026 write it, and this one still names it. To be taken out
+     * of the schema by one deployment, and dropped by a later one.
+     */
     announced: varchar("announced", { length: 42 }).notNull().default(""),
     /** When frames told of this target: milliseconds since the epoch, newest first, five at most, comma-separated. */
     frames: varchar("frames", { length: 69 }).notNull().default(""),
