@@ -215,6 +215,19 @@ describe("a slow fill and writes", () => {
     expect(await cachedRevision(id)).toBeUndefined();
   });
 
+  it("that are refused do not bring back what a writer that died may have changed", async ({ expect }) => {
+    const id = freshId();
+    await filled(id, 1);
+    const { held, release } = cache.hold(id);
+    await held;
+    const ticket = await ticketOf(id);
+    await redis.run((pipe) => pipe.zadd(keys.postHolds(id), { score: 1, member: "dead" }));
+    await fill(id, 1, ticket);
+    await release(0);
+    expect(await cachedRevision(id)).toBeUndefined();
+    await filled(id, 2);
+  });
+
   it("of two writers are kept out until both are done, whichever is first", async ({ expect }) => {
     for (const first of [0, 1]) {
       const id = freshId();

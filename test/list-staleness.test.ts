@@ -172,6 +172,17 @@ describe("a slow fill of a list and writes", () => {
     await filled(world);
     expect(await cachedState(world)).toBe(2);
   });
+
+  it("that are refused do not bring back what a writer that died may have changed", async ({ expect }) => {
+    const world = newWorld();
+    await filled(world);
+    const { held, release } = lists.hold([world.name]);
+    await held;
+    await redis.run((pipe) => pipe.zadd(keys.listHolds(world.name), { score: 1, member: "dead" }));
+    for (const step of reader(world)) await step();
+    await release(0);
+    expect(await cachedState(world)).toBeUndefined();
+  });
 });
 
 /** Half of the fills come up to 80 ms late. */

@@ -19,7 +19,10 @@ local function list_of(list, holds)
   if entry[1] and tonumber(entry[3]) > now_ms() and untouched(holds) then return entry[1], tonumber(entry[2]) end
 end
 local function fill_list(list, holds, read_at, content, ttl_seconds)
-  if not let_in(holds) then return 0 end
+  local open, died = let_in(holds)
+  -- Nothing tells any more that a writer died: what it may have changed must not be there, whatever becomes of this fill.
+  if died then redis.call('HDEL', list, 'i', 't', 'e') end
+  if not open then return 0 end
   local known = redis.call('HMGET', list, 'c', 't')
   if (tonumber(known[1]) or 0) >= tonumber(read_at) or (tonumber(known[2]) or 0) > tonumber(read_at) then return 0 end
   redis.call('HSET', list, 'i', content, 't', read_at, 'e', now_ms() + ttl_seconds * 1000)

@@ -59,11 +59,13 @@ const FILLING = `${READING}
 local function fill_post(id, read_at, revision, summary, author, board, likes, comments, views, content)
   local post = POST .. id
   local open, died = let_in(holds_of(post))
+  -- Nothing tells any more that a writer died: what it may have changed must not be there, whatever becomes of this fill.
+  if died then redis.call('HDEL', post, 's', 'c', 'l', 'm', 'v', 't', 'a', 'b') end
   if not open or renamed(author, board, read_at) then return 0 end
   if redis.call('HEXISTS', BATCH, id) == 1 or (tonumber(redis.call('GET', FLUSHED)) or 0) >= read_at then return 0 end
   local known = redis.call('HMGET', post, 'r', 's', 't', 'a', 'b')
   if known[1] and tonumber(known[1]) > tonumber(revision) then return 0 end
-  if known[2] and known[1] == revision and not died and valid(known[4], known[5], tonumber(known[3])) then
+  if known[2] and known[1] == revision and valid(known[4], known[5], tonumber(known[3])) then
     if content ~= '' then redis.call('HSET', post, 'c', content) end
     return 1
   end
