@@ -38,7 +38,8 @@ const FLUSH_CHUNK_POSTS = 500;
 export async function flushViews(db: Db, cache: PostCache, now: Date): Promise<number> {
   const batch = await cache.takeViews();
   if (!batch) return 0;
-  const entries = [...batch.views].filter(([, count]) => count > 0);
+  // In an order of their own: Redis gives a batch that is taken again in another, and chunks are known by their place.
+  const entries = [...batch.views].filter(([, count]) => count > 0).sort(([a], [b]) => a - b);
   const chunks: [number, number][][] = [];
   for (let at = 0; at < entries.length; at += FLUSH_CHUNK_POSTS)
     chunks.push(entries.slice(at, at + FLUSH_CHUNK_POSTS));
