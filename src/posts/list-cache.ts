@@ -76,9 +76,11 @@ export function createPostListCache(redis: RedisClient): PostListCache {
     const ids = content.split(",").slice(0, values.length / READ_STRIDE);
     for (const [index, text] of ids.entries()) {
       const [summary = "", likes = 0, comments = 0, views = 0] = values.slice(index * READ_STRIDE);
-      if (summary === GONE || text === "") continue;
+      if (text === "") continue;
       const id = Number(text);
+      // Also one that is gone: the page does not show it, but goes on behind it.
       page.ids.push(id);
+      if (summary === GONE) continue;
       if (summary === "") page.unflushedViews.set(id, Number(views));
       else page.found.set(id, parseSummary(String(summary), likes, comments, views));
     }
