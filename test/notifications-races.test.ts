@@ -1,8 +1,10 @@
 /** Two Workers on one reader: whatever one does between any two statements of the other. */
+import { eq } from "drizzle-orm";
 import { describe, inject, it } from "vitest";
 import type { Actor } from "../src/auth/actor.ts";
 import { createMeter, type Meter } from "../src/common/meter.ts";
 import { createDb } from "../src/db/client.ts";
+import { posts } from "../src/db/schema/posts.ts";
 import { createNotificationsRepository } from "../src/notifications/repository.ts";
 import { db } from "./support/database.ts";
 import {
@@ -13,6 +15,7 @@ import {
   newTarget,
   people,
   RecordedRooms,
+  rowsOf,
   setLike,
   unreadOf,
 } from "./support/notifications.ts";
@@ -92,4 +95,27 @@ describe("two Workers at the same time", () => {
       }
     },
   );
+
+  it("a deletion of the post between any two statements of a first job leaves nothing to be seen", async ({
+    expect,
+  }) => {
+    for (let statement = 1; ; statement += 1) {
+      const { reader, target } = await newTarget();
+      const rooms = new RecordedRooms();
+      const [id = 0] = await likesOf(target, await people(1));
+      const other = createWorker({ rooms });
+      const { db: slow, happened } = interrupted(statement, async () => {
+        await db.update(posts).set({ deletedAt: new Date() }).where(eq(posts.id, target.id));
+        await other.service.sync({ source: "post", id: target.id });
+      });
+      await createWorker({ rooms, database: slow }).service.sync(like(id));
+      if (!happened()) break;
+      // As a sweep does.
+      await other.announcer.announce(reader.id);
+      const due = (await rowsOf(reader.id)).filter(({ effectsDueAt }) => effectsDueAt !== null);
+      const { unreadCount } = await other.service.countUnread(reader);
+      const told = rooms.eventsOf(reader.id).at(-1)?.data.unreadCount ?? 0;
+      expect([statement, unreadCount, told, due]).toEqual([statement, 0, 0, []]);
+    }
+  });
 });

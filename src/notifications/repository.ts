@@ -277,7 +277,10 @@ export function createNotificationsRepository(db: Db) {
       return result.insertId === String(until) ? "leased" : "held";
     },
 
-    /** If it is deleted, leaves the unread notifications about a post, or a comment's likes, to be looked at. @returns how many */
+    /**
+     * If it is deleted, leaves the unread notifications about a post, or a comment's likes, to be looked at; those that are
+     * withdrawn too, which somebody may be just about to show. @returns how many
+     */
     async touchDeleted(target: { type: "post" | "comment"; id: number }, now: Date): Promise<number> {
       const about =
         target.type === "post"
@@ -290,7 +293,7 @@ export function createNotificationsRepository(db: Db) {
         db.execute(sql`
           update ${notifications} join ${about}
           set ${notifications.touched} = ${notifications.touched} + 1, ${notifications.effectsDueAt} = ${sqlTime(now)}
-          where ${notifications.isRead} = false and ${notifications.withdrawnAt} is null`),
+          where ${notifications.isRead} = false`),
       );
       return result.rowsAffected;
     },
