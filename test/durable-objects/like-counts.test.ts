@@ -1,4 +1,4 @@
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, it } from "vitest";
 import type { EventFrame, LikeCount } from "../../src/realtime/events.ts";
 import { returnToPresent, stopClock, travel } from "../support/clock.ts";
@@ -50,6 +50,23 @@ describe("like counts", () => {
     await rooms.post(postId).publishCount(likes(postId, 6, 10));
     await until("both", () => counts(socket).length === 2);
     expect(counts(socket).map(({ likeCount }) => likeCount)).toEqual([5, 6]);
+  });
+
+  it("that are held are sent with the next ones also where the platform has given up the alarm", async ({
+    expect,
+  }) => {
+    const postId = freshId();
+    const { socket } = await enterPost(postId);
+    stopClock();
+    await rooms.post(postId).publishCount(likes(postId, 1, 2));
+    expect(await rooms.post(postId).publishCount(likes(postId, 2, 3))).toEqual({ status: "held" });
+    await runInDurableObject(rooms.post(postId), (_, { storage }) => storage.deleteAlarm());
+    travel(60_000);
+    await rooms.post(postId).publishCount({ ...likes(postId, 1, 2), type: "comment_liked" });
+    await rooms.post(postId).publishCount({ ...likes(postId, 2, 3), type: "comment_liked" });
+    // The post's first count, the comment's, and the post's that was held; the comment's is held for now.
+    await until("what was held", () => counts(socket).length === 3);
+    expect(counts(socket).map(({ likeCount }) => likeCount)).toEqual([1, 1, 2]);
   });
 
   it("makes four frames a second of a storm, the last one exact, whatever order it comes in", async ({
