@@ -256,10 +256,17 @@ describe("a single thing", () => {
 
 describe("housekeeping", () => {
   it.for([
-    { name: "overdue effects of posts", send: (db: Db) => createPostsRepository(db).listOverdue(now, 100) },
+    {
+      name: "overdue effects of posts",
+      send: (db: Db) => createPostsRepository(db).listOverdue(now, "oldest", 100),
+    },
     {
       name: "overdue effects of comments",
-      send: (db: Db) => createCommentsRepository(db).listOverdue(now, 100),
+      send: (db: Db) => createCommentsRepository(db).listOverdue(now, "oldest", 100),
+    },
+    {
+      name: "overdue effects of comments, newest first",
+      send: (db: Db) => createCommentsRepository(db).listOverdue(now, "newest", 100),
     },
     { name: "expired sessions", send: (db: Db) => createAuthRepository(db).deleteExpired(past, 1_000) },
     {

@@ -3,6 +3,7 @@
  * @module
  */
 import { and, asc, desc, eq, gt, isNull, lt, sql } from "drizzle-orm";
+import type { SweepOrder } from "../common/sweep.ts";
 import type { Db } from "../db/client.ts";
 import { isDuplicateKey, retryOnDeadlock } from "../db/errors.ts";
 import { comments } from "../db/schema/comments.ts";
@@ -265,8 +266,8 @@ export function createCommentsRepository(db: Db) {
       );
     },
 
-    /** Comments whose effects are overdue since before `before`, oldest first. */
-    async listOverdue(before: Date, limit: number) {
+    /** Comments whose effects are overdue since before `before`. */
+    async listOverdue(before: Date, order: SweepOrder, limit: number) {
       return db
         .select({
           id: comments.id,
@@ -274,7 +275,7 @@ export function createCommentsRepository(db: Db) {
         })
         .from(comments)
         .where(lt(comments.effectsDueAt, before))
-        .orderBy(comments.effectsDueAt)
+        .orderBy(order === "oldest" ? asc(comments.effectsDueAt) : desc(comments.effectsDueAt))
         .limit(limit);
     },
 

@@ -10,7 +10,7 @@ import { AppError } from "../common/errors.ts";
 import type { IdempotencyClaim } from "../common/idempotency.ts";
 import { type CursorCodec, type Page, type PageRequest, toPage } from "../common/pagination.ts";
 import { DONE, type Outcome } from "../common/retry.ts";
-import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
+import { listForSweep, overdueSince, workOff } from "../common/sweep.ts";
 import type { Hold } from "../cache/hold.ts";
 import type { PostCache } from "../posts/cache.ts";
 import type { JobPublisher } from "../queue/publisher.ts";
@@ -218,7 +218,8 @@ export function createCommentsService(deps: Deps) {
 
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
     async sweep(): Promise<number> {
-      const overdue = await repository.listOverdue(overdueSince(now()), SWEEP_LIMIT);
+      const before = overdueSince(now());
+      const overdue = await listForSweep((order, limit) => repository.listOverdue(before, order, limit));
       return workOff(overdue, ({ id, dueAt }) => deliverEffects(id, dueAt, null));
     },
 

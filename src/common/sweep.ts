@@ -16,8 +16,10 @@ export const OVERDUE_MS = 30_000;
  * operator; cron that has stopped does, and so does the backlog of a longer outage until it is worked off.
  */
 export const LATE_MS = 5 * 60_000;
-/** Rows of one sweep, oldest first. */
+/** Rows of one sweep. */
 export const SWEEP_LIMIT = 500;
+/** Which rows come first: those that have been due for longest, or for the shortest time. */
+export type SweepOrder = "oldest" | "newest";
 /** Rows that are worked off side by side. */
 const AT_ONCE = 20;
 
@@ -29,6 +31,20 @@ export function overdueSince(now: Date): Date {
 /** What has been due since before this time is late. */
 export function lateSince(now: Date): Date {
   return new Date(now.getTime() - LATE_MS);
+}
+
+/**
+ * What a sweep works off: the oldest rows. Of a longer backlog half of them are the newest: what keeps the oldest, such as
+ * a queue that is away, must not keep everything from what comes behind them. One statement; two where there is a backlog.
+ * @param list rows that are overdue, at most so many
+ */
+export async function listForSweep<Row>(
+  list: (order: SweepOrder, limit: number) => Promise<Row[]>,
+): Promise<Row[]> {
+  const oldest = await list("oldest", SWEEP_LIMIT);
+  if (oldest.length < SWEEP_LIMIT) return oldest;
+  const half = SWEEP_LIMIT / 2;
+  return [...oldest.slice(0, half), ...(await list("newest", half))];
 }
 
 /**

@@ -2,7 +2,8 @@
  * SQL of likes: one table for posts and comments.
  * @module
  */
-import { and, eq, lt, type SQL, sql } from "drizzle-orm";
+import { and, asc, desc, eq, lt, type SQL, sql } from "drizzle-orm";
+import type { SweepOrder } from "../common/sweep.ts";
 import type { Db } from "../db/client.ts";
 import { retryOnDeadlock } from "../db/errors.ts";
 import { comments } from "../db/schema/comments.ts";
@@ -133,8 +134,8 @@ export function createLikesRepository(db: Db) {
       );
     },
 
-    /** Likes whose effects are overdue since before `before`, oldest first. */
-    async listOverdue(before: Date, limit: number) {
+    /** Likes whose effects are overdue since before `before`. */
+    async listOverdue(before: Date, order: SweepOrder, limit: number) {
       return db
         .select({
           userId: likes.userId,
@@ -145,7 +146,7 @@ export function createLikesRepository(db: Db) {
         })
         .from(likes)
         .where(lt(likes.effectsDueAt, before))
-        .orderBy(likes.effectsDueAt)
+        .orderBy(order === "oldest" ? asc(likes.effectsDueAt) : desc(likes.effectsDueAt))
         .limit(limit);
     },
   };

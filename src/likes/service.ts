@@ -7,7 +7,7 @@ import type { Background, Effects } from "../common/background.ts";
 import { outcomeOf } from "../cache/client.ts";
 import { AppError } from "../common/errors.ts";
 import { DONE, type Outcome } from "../common/retry.ts";
-import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
+import { listForSweep, overdueSince, workOff } from "../common/sweep.ts";
 import type { Hold } from "../cache/hold.ts";
 import type { PostCache } from "../posts/cache.ts";
 import type { JobPublisher } from "../queue/publisher.ts";
@@ -108,7 +108,8 @@ export function createLikesService(deps: Deps) {
 
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many changes */
     async sweep(): Promise<number> {
-      const overdue = await repository.listOverdue(overdueSince(now()), SWEEP_LIMIT);
+      const before = overdueSince(now());
+      const overdue = await listForSweep((order, limit) => repository.listOverdue(before, order, limit));
       return workOff(overdue, async ({ userId, type, targetId, dueAt }) => {
         const target: LikeTarget = { type, id: targetId };
         const state = await repository.state(target);

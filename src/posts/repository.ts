@@ -2,7 +2,8 @@
  * SQL of posts.
  * @module
  */
-import { and, eq, isNull, lt, sql } from "drizzle-orm";
+import { and, asc, desc, eq, isNull, lt, sql } from "drizzle-orm";
+import type { SweepOrder } from "../common/sweep.ts";
 import type { Db } from "../db/client.ts";
 import { isDuplicateKey, retryOnDeadlock } from "../db/errors.ts";
 import { boards } from "../db/schema/boards.ts";
@@ -202,8 +203,8 @@ export function createPostsRepository(db: Db) {
       );
     },
 
-    /** Posts whose effects are overdue since before `before`, oldest first. */
-    async listOverdue(before: Date, limit: number) {
+    /** Posts whose effects are overdue since before `before`. */
+    async listOverdue(before: Date, order: SweepOrder, limit: number) {
       return db
         .select({
           id: posts.id,
@@ -213,7 +214,7 @@ export function createPostsRepository(db: Db) {
         })
         .from(posts)
         .where(lt(posts.effectsDueAt, before))
-        .orderBy(posts.effectsDueAt)
+        .orderBy(order === "oldest" ? asc(posts.effectsDueAt) : desc(posts.effectsDueAt))
         .limit(limit);
     },
 

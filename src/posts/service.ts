@@ -15,7 +15,7 @@ import { AppError, fieldError } from "../common/errors.ts";
 import type { IdempotencyClaim } from "../common/idempotency.ts";
 import type { Page, PageRequest } from "../common/pagination.ts";
 import { DONE, type Outcome } from "../common/retry.ts";
-import { overdueSince, SWEEP_LIMIT, workOff } from "../common/sweep.ts";
+import { listForSweep, overdueSince, workOff } from "../common/sweep.ts";
 import { excerptOf } from "../common/text.ts";
 import { nullWhileAway } from "../db/errors.ts";
 import type { JobPublisher } from "../queue/publisher.ts";
@@ -299,7 +299,8 @@ export function createPostsService(deps: Deps) {
 
     /** Finds effects that were lost with a Worker or with an outage and makes up for them. @returns how many writes */
     async sweep(): Promise<number> {
-      const overdue = await repository.listOverdue(overdueSince(now()), SWEEP_LIMIT);
+      const before = overdueSince(now());
+      const overdue = await listForSweep((order, limit) => repository.listOverdue(before, order, limit));
       return workOff(overdue, ({ id, boardId, authorId, dueAt }) =>
         makeUp({ id, place: { boardId, authorId }, dueAt }),
       );

@@ -61,7 +61,7 @@ export function servicesOf(postId: number, exchanged: Partial<RoomPublisher & Po
     repository: {
       ...postRows,
       listOverdue: async () =>
-        (await postRows.listOverdue(anytime, 10_000)).filter(({ id }) => id === postId),
+        (await postRows.listOverdue(anytime, "oldest", 10_000)).filter(({ id }) => id === postId),
     },
     cache,
     listCache,
@@ -81,7 +81,7 @@ export function servicesOf(postId: number, exchanged: Partial<RoomPublisher & Po
       repository: {
         ...commentRows,
         async listOverdue() {
-          const overdue = await commentRows.listOverdue(anytime, 10_000);
+          const overdue = await commentRows.listOverdue(anytime, "oldest", 10_000);
           const postIds = await Promise.all(overdue.map(async ({ id }) => (await commentRow(id)).postId));
           return overdue.filter((_, index) => postIds[index] === postId);
         },
@@ -99,7 +99,7 @@ export function servicesOf(postId: number, exchanged: Partial<RoomPublisher & Po
       repository: {
         ...likeRows,
         listOverdue: async () =>
-          (await likeRows.listOverdue(anytime, 10_000)).filter((row) => row.postId === postId),
+          (await likeRows.listOverdue(anytime, "oldest", 10_000)).filter((row) => row.postId === postId),
       },
       cache,
       rooms: told,

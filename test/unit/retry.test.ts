@@ -3,7 +3,14 @@ import { describe, it, vi } from "vitest";
 import { createBackgroundQueue } from "../../src/common/background.ts";
 import { createLogger } from "../../src/common/logger.ts";
 import { DONE, type Outcome, persist, UNAVAILABLE, within } from "../../src/common/retry.ts";
-import { OVERDUE_MS, repeat, workOff } from "../../src/common/sweep.ts";
+import {
+  listForSweep,
+  OVERDUE_MS,
+  repeat,
+  SWEEP_LIMIT,
+  type SweepOrder,
+  workOff,
+} from "../../src/common/sweep.ts";
 import { readConfig } from "../../src/env.ts";
 
 const inAMinute = () => Date.now() + 60_000;
@@ -16,6 +23,24 @@ function failing(...outcomes: ("rejects" | "unavailable")[]) {
     return outcome === "unavailable" ? UNAVAILABLE : DONE;
   });
 }
+
+describe("what a sweep takes", () => {
+  /** Rows 0, 1, …, the oldest first. */
+  const listOf = (count: number) => (order: SweepOrder, limit: number) => {
+    const rows = Array.from({ length: count }, (_, index) => index);
+    return Promise.resolve((order === "oldest" ? rows : rows.toReversed()).slice(0, limit));
+  };
+
+  it("is all there is, or the oldest and the newest of a long backlog", async ({ expect }) => {
+    const few = await listForSweep(listOf(SWEEP_LIMIT - 1));
+    expect([few.length, few.at(-1)]).toEqual([SWEEP_LIMIT - 1, SWEEP_LIMIT - 2]);
+    const many = await listForSweep(listOf(10_000));
+    expect(new Set(many).size).toBe(SWEEP_LIMIT);
+    expect([many[0], many.at(-1)]).toEqual([0, 10_000 - SWEEP_LIMIT / 2]);
+    expect(many).toContain(9_999);
+    expect(new Set(await listForSweep(listOf(SWEEP_LIMIT))).size).toBe(SWEEP_LIMIT);
+  });
+});
 
 describe("persist", () => {
   it("does it again while it rejects or is unavailable, and no more when it is done", async ({ expect }) => {
