@@ -48,6 +48,8 @@ const POLL_SLACK_MS = 10_000;
 /** While polling, an upgrade is tried again after this time; each time that it fails, after twice as long. */
 const UPGRADE_AGAIN_MS = 10_000;
 const UPGRADE_AGAIN_MAX_MS = 600_000;
+/** A poll that is answered at once with nothing was not let wait: too many are. */
+const POLL_AGAIN_MS = 2_000;
 /** The room could not check a new token just now. */
 const AUTH_AGAIN_MS = 5_000;
 
@@ -56,6 +58,8 @@ export class RoomConnection {
   readonly #stop = new AbortController();
   #state: ConnectionState = "offline";
   #position: { epoch: string; after: number } | undefined;
+  /** Whether it was ever inside. */
+  #entered = false;
   /** The last event of the room when it was entered: from there on it is live. */
   #target = 0;
   #ready = false;
@@ -123,7 +127,7 @@ export class RoomConnection {
     let waitMs = 0;
     try {
       const pollSeconds = Math.ceil(((this.#upgradeAt ?? 0) - Date.now()) / 1000);
-      if (pollSeconds > 0) await this.#poll(Math.min(pollSeconds, POLL_SECONDS));
+      if (pollSeconds > 0) waitMs = await this.#longPoll(Math.min(pollSeconds, POLL_SECONDS));
       else waitMs = await this.#connect();
     } catch (error) {
       signal.throwIfAborted();
@@ -154,7 +158,7 @@ export class RoomConnection {
 
   /** The post is gone: the end of a room that was entered, an error for one that was not. */
   #gone(cause?: Error): number {
-    if (!this.#position) {
+    if (!this.#entered) {
       const { room } = this.#options;
       throw new RoomClosedError(room, "gone", cause?.message ?? `There is no ${room}`, { cause });
     }
@@ -199,6 +203,7 @@ export class RoomConnection {
         return this.#backOff();
       case CLOSE.flooding:
       case CLOSE.full:
+        if (this.#upgradeAt !== undefined) return this.#upgradeFailed();
         this.#failures = Math.max(this.#failures + 1, FAILURES_WHEN_SENT_AWAY);
         return this.#backOff();
       default:
@@ -217,7 +222,18 @@ export class RoomConnection {
     return 0;
   }
 
-  /** One answer by long poll. */
+  /** Waits for events by long poll. @returns how long to wait before the next */
+  async #longPoll(wait: number): Promise<number> {
+    const askedAt = Date.now();
+    const before = this.#position;
+    const after = before?.after;
+    await this.#poll(wait);
+    const heard = !before || this.#position !== before || before.after !== after || this.#deleted;
+    const waited = Date.now() - askedAt > (wait * 1000) / 2;
+    return heard || waited ? 0 : POLL_AGAIN_MS * (0.5 + Math.random() / 2);
+  }
+
+  /** One answer by poll. */
   async #poll(wait: number): Promise<void> {
     const { http, room } = this.#options;
     await this.#token();
@@ -234,7 +250,10 @@ export class RoomConnection {
   async #token(): Promise<string> {
     const { session } = this.#options.http;
     const token = await session.token(this.#stop.signal);
-    this.#userId = session.current?.user.id;
+    const userId = session.current?.user.id;
+    // Somebody else has signed in: what was read as another user is not what this one sees.
+    if (userId !== this.#userId) this.#position = undefined;
+    this.#userId = userId;
     if (token === undefined) throw new SessionEndedError("Rooms need somebody who is signed in");
     return token;
   }
@@ -250,7 +269,8 @@ export class RoomConnection {
   }
 
   #enter(frame: ReadyFrame): void {
-    const first = this.#position === undefined;
+    const first = !this.#entered;
+    this.#entered = true;
     this.#failures = 0;
     if (this.#socket) {
       this.#ready = true;

@@ -105,13 +105,25 @@ export class SessionKeeper {
       if (!this.#current) throw ended();
       return;
     }
-    this.#renewing ??= this.#tabs
-      .exclusively(() => this.#refresh(), needed)
-      .finally(() => {
-        this.#renewing = undefined;
-      });
+    if (!this.#renewing) {
+      const renewing = this.#tabs
+        .exclusively(() => this.#refresh(), needed)
+        .finally(() => {
+          if (this.#renewing === renewing) this.#renewing = undefined;
+        });
+      this.#renewing = renewing;
+    }
     await unlessAborted(this.#renewing, signal);
     if (!this.#current) throw ended();
+  }
+
+  /**
+   * Resolves when no renewal is under way: the cookie that one brings would take the place of that of a session which
+   * begins meanwhile.
+   */
+  async settled(signal?: AbortSignal): Promise<void> {
+    const renewing = this.#renewing?.catch(() => undefined);
+    if (this.#cookie && renewing) await unlessAborted(renewing, signal);
   }
 
   /** Keeps the token fresh by itself until the returned function is called. */
@@ -131,7 +143,10 @@ export class SessionKeeper {
   }
 
   async #refresh(): Promise<void> {
-    const refreshToken = this.#current?.refreshToken;
+    const renewed = this.#current;
+    const refreshToken = renewed?.refreshToken;
+    /** Somebody signed in or out meanwhile: what becomes of the session that was here is no news any more. */
+    const overtaken = (): boolean => this.#current !== renewed;
     for (let attempt = 0; ; attempt += 1) {
       const askedAt = Date.now();
       try {
@@ -141,9 +156,10 @@ export class SessionKeeper {
           ...(this.#cookie ? { withCookie: true } : { body: { refreshToken } }),
           timeoutMs: REFRESH_TIMEOUT_MS,
         });
-        this.adopt(answer as Session, askedAt);
+        if (!overtaken()) this.adopt(answer as Session, askedAt);
         return;
       } catch (error) {
+        if (overtaken()) return;
         if (error instanceof ProblemError && [401, 403, 422].includes(error.status)) {
           this.#publish(null);
           throw ended(error);
@@ -162,6 +178,7 @@ export class SessionKeeper {
 
   #set(session: SavedSession | null): void {
     this.#current = session;
+    this.#renewing = undefined;
     if (this.#users > 0) this.#schedule();
     for (const listener of this.#listeners) listener(session);
   }

@@ -10,7 +10,7 @@ const HANDOVER_MS = 100;
 const OUTCOME_WITHIN_MS = 500;
 
 export type Tabs = {
-  /** Tells the other tabs. */
+  /** Tells the other tabs; nobody once it is closed. */
   publish: (message: unknown) => void;
   /** Runs `work` in one tab at a time. A tab that had to wait runs it only if `stillNeeded` says so then. */
   exclusively: (work: () => Promise<void>, stillNeeded: () => boolean) => Promise<void>;
@@ -29,6 +29,7 @@ export function openTabs(name: string, onMessage: (message: unknown) => void): T
   const { BroadcastChannel, navigator } = platform;
   if (!BroadcastChannel) return NO_TABS;
   const channel = new BroadcastChannel(name);
+  let closed = false;
   const heard = new EventTarget();
   channel.addEventListener("message", (event) => {
     onMessage((event as Event & { data: unknown }).data);
@@ -48,9 +49,16 @@ export function openTabs(name: string, onMessage: (message: unknown) => void): T
     });
 
   return {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has no target, only a name
-    publish: (message) => channel.postMessage(message),
-    close: () => channel.close(),
+    publish(message) {
+      // A closed client may still sign out.
+      if (closed) return;
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has no target, only a name
+      channel.postMessage(message);
+    },
+    close() {
+      closed = true;
+      channel.close();
+    },
     async exclusively(work, stillNeeded) {
       const locks = navigator?.locks;
       if (!locks) {

@@ -1,5 +1,5 @@
 /**
- * A thread's state: a post and its comments as read by REST, moved on by frames. Pure.
+ * A thread's state for somebody who is signed in: a post and its comments as read by REST, moved on by frames. Pure.
  * @module
  */
 import type { EventFrame } from "./frames.ts";
@@ -14,7 +14,6 @@ export class ThreadStore {
   readonly #comments = new Map<number, Comment>();
   /** One's own likes of comments that are not here yet: their answers may come before the comments' frames. */
   readonly #likesAhead = new Map<number, boolean>();
-  readonly #signedIn: boolean;
   readonly #max: number;
   #complete: boolean;
   #list: readonly Comment[] | undefined;
@@ -22,7 +21,6 @@ export class ThreadStore {
   /** @param comments oldest first @param complete whether that is all of them @param max how many are kept */
   constructor(post: Post, comments: readonly Comment[], complete: boolean, max: number) {
     this.#post = post;
-    this.#signedIn = post.likedByMe !== null;
     this.#max = max;
     this.#complete = complete;
     for (const comment of comments) this.#comments.set(comment.id, comment);
@@ -81,6 +79,11 @@ export class ThreadStore {
     return target.id === this.#post.id && this.#setPost({ likedByMe: like.liked });
   }
 
+  /** Whether it is known that the post is liked: where that could not be read, REST gives null. */
+  get knowsLike(): boolean {
+    return this.#post.likedByMe !== null;
+  }
+
   /** The count of comments, where not all of them are here. @returns whether something changed */
   recount(commentCount: number): boolean {
     return this.#setPost({ commentCount });
@@ -92,11 +95,12 @@ export class ThreadStore {
       const liked = this.#likesAhead.get(told.id) ?? false;
       this.#likesAhead.delete(told.id);
       if (!this.#complete || this.#comments.size >= this.#max) {
+        const wasComplete = this.#complete;
         this.#post = this.post;
         this.#complete = false;
-        return false;
+        return wasComplete;
       }
-      this.#store({ ...told, likedByMe: this.#signedIn ? liked : null });
+      this.#store({ ...told, likedByMe: liked });
       return true;
     }
     const deletion = told.deletedAt !== null && known.deletedAt === null;

@@ -88,6 +88,8 @@ export class Thread
   /** What is being read is not enough any more. */
   #again = false;
   #recounting = false;
+  /** Something came after the count was asked for. */
+  #recountAgain = false;
   #deleted = false;
   #state: ConnectionState = "offline";
   #view: ThreadView | undefined;
@@ -220,6 +222,25 @@ export class Thread
     }
   }
 
+  /** Whoever is in a room is signed in. Where REST does not say whether they like the post, it could not be read just then. */
+  #askForLike(store: ThreadStore, attempt = 0): void {
+    const { signal } = this.#stop;
+    const wanted = (): boolean => store === this.#store && !store.knowsLike;
+    if (!wanted()) return;
+    pause(REREAD_BASE_MS + fullJitter(attempt, REREAD_BASE_MS, REREAD_MAX_MS), signal)
+      .then(() => this.#posts.get(this.#postId, { signal }))
+      .then(({ id, likedByMe, likeCount }) => {
+        // A like of one's own that was answered meanwhile is newer.
+        if (likedByMe === null || !wanted()) return;
+        store.applyLike({ target: { type: "post", id }, like: { liked: likedByMe, likeCount } });
+        this.#changed();
+      })
+      .catch(() => undefined)
+      .finally(() => {
+        if (!signal.aborted) this.#askForLike(store, attempt + 1);
+      });
+  }
+
   async #readComments(signal: AbortSignal): Promise<{ comments: Comment[]; complete: boolean }> {
     const comments: Comment[] = [];
     for await (const { items, nextCursor } of this.#comments
@@ -244,23 +265,33 @@ export class Thread
     this.#changed();
     this.#settle();
     this.#recount();
+    this.#askForLike(store);
   }
 
   /** No frame tells the count of comments; where not all of them are here, it is read. */
   #recount(): void {
-    if (this.#recounting || !this.#store || this.#store.complete) return;
+    if (!this.#store || this.#store.complete) return;
+    this.#recountAgain = true;
+    if (this.#recounting) return;
     this.#recounting = true;
     const { signal } = this.#stop;
+    let store: ThreadStore | undefined;
     pause(RECOUNT_MS, signal)
       .then(() => {
-        this.#recounting = false;
+        this.#recountAgain = false;
+        store = this.#store;
         return this.#posts.get(this.#postId, { signal });
       })
       .then(({ commentCount }) => {
-        if (this.#store?.recount(commentCount)) this.#changed();
+        // What was read for an earlier store may be older than this one.
+        if (store && store === this.#store && store.recount(commentCount)) this.#changed();
       })
       // The next frame, or the next read, makes up for it.
-      .catch(() => undefined);
+      .catch(() => undefined)
+      .finally(() => {
+        this.#recounting = false;
+        if (this.#recountAgain && !signal.aborted) this.#recount();
+      });
   }
 
   #settle(): void {
@@ -299,6 +330,6 @@ export class Thread
     this.#end = { error: error ?? this.#error };
     for (const feed of this.#feeds) feed.end(this.#end.error);
     this.#feeds.clear();
-    this.dispatchEvent(new EndEvent(reason, this.#end.error));
+    this.dispatchEvent(new EndEvent(this.#end.error ? "error" : reason, this.#end.error));
   }
 }

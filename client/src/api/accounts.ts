@@ -93,6 +93,7 @@ export class Auth {
     body: Operations[Name]["body"],
     options?: CallOptions,
   ): Promise<User> {
+    await this.#http.session.settled(options?.signal);
     const askedAt = Date.now();
     const session: Session = await this.#http.open(name, body, this.#cookie, options);
     this.#http.session.adopt(session, askedAt);
