@@ -34,8 +34,9 @@ export function lateSince(now: Date): Date {
 }
 
 /**
- * What a sweep works off: the oldest rows. Of a longer backlog half of them are the newest: what keeps the oldest, such as
- * a queue that is away, must not keep everything from what comes behind them. One statement; two where there is a backlog.
+ * What a sweep works off: the oldest rows. Of a longer backlog half of them are the newest, and come first: what keeps the
+ * oldest, such as a queue that is away, must not keep everything from what comes behind them. While more rows than that
+ * come due between two sweeps, some of them wait all the same. One statement; two where there is a backlog.
  * @param list rows that are overdue, at most so many
  */
 export async function listForSweep<Row>(
@@ -44,7 +45,7 @@ export async function listForSweep<Row>(
   const oldest = await list("oldest", SWEEP_LIMIT);
   if (oldest.length < SWEEP_LIMIT) return oldest;
   const half = SWEEP_LIMIT / 2;
-  return [...oldest.slice(0, half), ...(await list("newest", half))];
+  return [...(await list("newest", half)), ...oldest.slice(0, half)];
 }
 
 /**
