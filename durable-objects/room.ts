@@ -93,6 +93,7 @@ export class Room {
       for (const frame of frames) this.broadcast(frame);
       this.waiters.wake();
       if (!this.schedule.has(TRIM)) this.#trim(now);
+      this.schedule.revive();
     }
     return { status: "stored", seqs };
   }

@@ -21,8 +21,13 @@ export class Schedule {
       at,
     );
     if (rowsWritten > 0 && (first === null || at < first)) this.#arm(at);
-    // An alarm that failed six times is not called again (a rule of the platform): what is overdue calls for another.
-    else if (first !== null && first <= Date.now()) this.#arm(first);
+    else this.revive();
+  }
+
+  /** An alarm that failed six times is not called again (a rule of the platform): what is overdue calls for another. */
+  revive(): void {
+    const first = this.#first();
+    if (first !== null && first <= Date.now()) this.#arm(first);
   }
 
   /** Whether `name` is to come. */
