@@ -22,10 +22,11 @@ const RANKING_LOCK_MS = 5_000;
 
 /** What is cached of the first posts of a list. */
 export type CachedPage = {
-  /** In the order of the list, without those that are known to be gone. Null: the list is not cached. */
+  /** In the order of the list, with those that are known to be gone. Null: the list is not cached. */
   ids: number[] | null;
+  /** Those that are cached. */
   found: Map<number, PostSummary>;
-  /** Views of the other ones that are not in the database yet. */
+  /** Views of those that must be read, as far as they are not in the database yet. */
   unflushedViews: Map<number, number>;
   ticket: FillTicket;
   /** Of a ranking: whether this reader is the one to compute it anew. */
