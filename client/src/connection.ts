@@ -70,6 +70,8 @@ export class RoomConnection {
   #upgradesFailed = 0;
   /** When to try an upgrade again, while polling. */
   #upgradeAt: number | undefined;
+  /** Gives up a poll as somebody who is not signed in any more. */
+  #outdate: AbortController | undefined;
   /** Cuts the wait before the next attempt. */
   #hurry: () => void = () => undefined;
 
@@ -227,21 +229,28 @@ export class RoomConnection {
     const askedAt = Date.now();
     const before = this.#position;
     const after = before?.after;
-    await this.#poll(wait);
+    const outdated = new AbortController();
+    this.#outdate = outdated;
+    try {
+      await this.#poll(wait, AbortSignal.any([this.#stop.signal, outdated.signal]));
+    } catch (error) {
+      if (outdated.signal.aborted && !this.#stop.signal.aborted) return 0;
+      throw error;
+    }
     const heard = !before || this.#position !== before || before.after !== after || this.#deleted;
     const waited = Date.now() - askedAt > (wait * 1000) / 2;
     return heard || waited ? 0 : POLL_AGAIN_MS * (0.5 + Math.random() / 2);
   }
 
   /** One answer by poll. */
-  async #poll(wait: number): Promise<void> {
+  async #poll(wait: number, signal = this.#stop.signal): Promise<void> {
     const { http, room } = this.#options;
     await this.#token();
     const { epoch, after } = this.#position ?? {};
     const { frames } = await http.request(
       "GET /api/rooms/{room}/events",
       { path: { room }, query: { epoch, after, wait } },
-      { signal: this.#stop.signal, retries: 0, timeoutMs: wait * 1000 + POLL_SLACK_MS },
+      { signal, retries: 0, timeoutMs: wait * 1000 + POLL_SLACK_MS },
     );
     for (const frame of frames) this.#receive(frame);
   }
@@ -325,7 +334,10 @@ export class RoomConnection {
   #sessionChanged(session: SavedSession | null): void {
     if (!session) this.close(new SessionEndedError("The session has ended"));
     else if (session.user.id === this.#userId) this.#sendToken();
-    else this.#socket?.drop();
+    else {
+      this.#socket?.drop();
+      this.#outdate?.abort();
+    }
   }
 
   /** Lets the socket live as long as the new token. */

@@ -2,7 +2,7 @@
  * Calls of the API: with the session's token, and again where that is safe.
  * @module
  */
-import { isTransient, ProblemError } from "./errors.ts";
+import { isTransient, ProblemError, SessionEndedError } from "./errors.ts";
 import { KEYED_OPERATIONS, type Operations } from "./generated/rest.ts";
 import type { SessionKeeper } from "./session.ts";
 import { send, type Target } from "./transport.ts";
@@ -96,6 +96,8 @@ export class Http {
     const wire = { method, path: fillPath(template, path) + queryText(query), body, timeoutMs, signal };
 
     let refused: string | undefined;
+    /** Who it is sent as. A write is never sent as somebody who signs in between two attempts. */
+    let sender: number | undefined;
     // Whether an earlier attempt may have happened.
     let maybeDone = false;
     for (let attempt = 0; ; attempt += 1) {
@@ -104,6 +106,10 @@ export class Http {
       try {
         if (refused !== undefined) await this.session.renew(refused, signal);
         token = await this.session.token(signal);
+        const userId = this.session.current?.user.id;
+        if (method !== "GET" && sender !== undefined && userId !== sender)
+          throw new SessionEndedError("The session has ended; somebody else has signed in");
+        sender = userId;
         sent = true;
         const authorization: Record<string, string> =
           token === undefined ? {} : { authorization: `Bearer ${token}` };

@@ -118,12 +118,23 @@ export class SessionKeeper {
   }
 
   /**
-   * Resolves when no renewal is under way: the cookie that one brings would take the place of that of a session which
-   * begins meanwhile.
+   * Signs in. Where the browser keeps a cookie, no renewal goes on meanwhile in any tab: its cookie would take the place
+   * of that of the new session.
    */
-  async settled(signal?: AbortSignal): Promise<void> {
-    const renewing = this.#renewing?.catch(() => undefined);
-    if (this.#cookie && renewing) await unlessAborted(renewing, signal);
+  async begin(open: () => Promise<Session>, signal?: AbortSignal): Promise<User> {
+    let user: User | undefined;
+    const work = async (): Promise<void> => {
+      const askedAt = Date.now();
+      const session = await open();
+      this.adopt(session, askedAt);
+      ({ user } = session);
+    };
+    await unlessAborted(
+      this.#tabs.exclusively(work, () => true),
+      signal,
+    );
+    if (!user) throw new Error("nobody was signed in");
+    return user;
   }
 
   /** Keeps the token fresh by itself until the returned function is called. */

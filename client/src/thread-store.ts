@@ -59,6 +59,8 @@ export class ThreadStore {
           ...this.#post,
           ...frame.data,
           viewCount: Math.max(this.#post.viewCount, frame.data.viewCount),
+          // It may be older than the one here, whose version is its own.
+          commentCount: this.#post.commentCount,
         };
         return true;
       case "post_liked":

@@ -283,8 +283,9 @@ export class Thread
         return this.#posts.get(this.#postId, { signal });
       })
       .then(({ commentCount }) => {
-        // What was read for an earlier store may be older than this one.
-        if (store && store === this.#store && store.recount(commentCount)) this.#changed();
+        // What was read for an earlier store may be older than this one, and newer than one that is just being read.
+        if (!store || store !== this.#store || this.#pending) return;
+        if (store.recount(commentCount)) this.#changed();
       })
       // The next frame, or the next read, makes up for it.
       .catch(() => undefined)

@@ -11,7 +11,6 @@ import type {
   PostSummary,
   Profile,
   Register,
-  Session,
   SessionInfo,
   User,
 } from "../generated/rest.ts";
@@ -93,18 +92,18 @@ export class Auth {
     body: Operations[Name]["body"],
     options?: CallOptions,
   ): Promise<User> {
-    await this.#http.session.settled(options?.signal);
-    const askedAt = Date.now();
-    const session: Session = await this.#http.open(name, body, this.#cookie, options);
-    this.#http.session.adopt(session, askedAt);
-    return session.user;
+    return this.#http.session.begin(
+      () => this.#http.open(name, body, this.#cookie, options),
+      options?.signal,
+    );
   }
 
   async #end(
     name: "POST /api/auth/logout" | "POST /api/auth/logout-all",
     options?: CallOptions,
   ): Promise<void> {
-    if (!this.user) return;
+    const leaving = this.user?.id;
+    if (leaving === undefined) return;
     try {
       await this.#http.request(name, {}, { ...options, repeatable: true });
     } catch (error) {
@@ -112,7 +111,8 @@ export class Auth {
       const over = error instanceof ProblemError && error.status === 401;
       if (!over && !(error instanceof SessionEndedError)) throw error;
     }
-    this.#http.session.clear();
+    // Not whoever has signed in meanwhile.
+    if (this.user?.id === leaving) this.#http.session.clear();
   }
 }
 
