@@ -97,7 +97,7 @@ export class Http {
 
     let refused: string | undefined;
     /** Who it is sent as. A write is never sent as somebody who signs in between two attempts. */
-    let sender: number | undefined;
+    let sender = this.session.current?.user.id;
     // Whether an earlier attempt may have happened.
     let maybeDone = false;
     for (let attempt = 0; ; attempt += 1) {

@@ -129,10 +129,12 @@ export class SessionKeeper {
       this.adopt(session, askedAt);
       ({ user } = session);
     };
-    await unlessAborted(
-      this.#tabs.exclusively(work, () => true),
-      signal,
-    );
+    const alone = async (): Promise<void> => {
+      // Where there are no locks, this tab's own at least.
+      if (this.#cookie) await this.#renewing?.catch(() => undefined);
+      await this.#tabs.exclusively(work, () => true);
+    };
+    await unlessAborted(alone(), signal);
     if (!user) throw new Error("nobody was signed in");
     return user;
   }

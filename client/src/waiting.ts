@@ -41,6 +41,8 @@ export function abandonable(start: (settle: () => void) => () => void, signal?: 
 /** The outcome of `promise`, unless the signal is aborted first. What goes on behind the promise is not stopped. */
 export async function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return promise;
+  // Given up, it may fail all the same.
+  promise.catch(() => undefined);
   await abandonable((settle) => {
     promise.then(settle, settle);
     return () => undefined;

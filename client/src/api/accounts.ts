@@ -16,11 +16,14 @@ import type {
 } from "../generated/rest.ts";
 import type { CallOptions, Http } from "../http.ts";
 import { List, type PageQuery } from "../pages.ts";
+import { unlessAborted } from "../waiting.ts";
 
 /** Signing in and out. */
 export class Auth {
   readonly #http: Http;
   readonly #cookie: boolean;
+  /** The last sign-out. Its answer takes a cookie away: nobody signs in before it is here. Never rejects. */
+  #ending: Promise<void> = Promise.resolve();
 
   /** @internal */
   constructor(http: Http, cookie: boolean) {
@@ -92,6 +95,7 @@ export class Auth {
     body: Operations[Name]["body"],
     options?: CallOptions,
   ): Promise<User> {
+    await unlessAborted(this.#ending, options?.signal);
     return this.#http.session.begin(
       () => this.#http.open(name, body, this.#cookie, options),
       options?.signal,
@@ -104,12 +108,18 @@ export class Auth {
   ): Promise<void> {
     const leaving = this.user?.id;
     if (leaving === undefined) return;
+    const ending = this.#http.request(name, {}, { ...options, repeatable: true });
+    this.#ending = ending.then(
+      () => undefined,
+      () => undefined,
+    );
     try {
-      await this.#http.request(name, {}, { ...options, repeatable: true });
+      await ending;
     } catch (error) {
-      // It has ended already.
-      const over = error instanceof ProblemError && error.status === 401;
-      if (!over && !(error instanceof SessionEndedError)) throw error;
+      // It has ended already, unless somebody else has signed in before the server was told.
+      const told = this.user === null || this.user.id === leaving;
+      const over = error instanceof ProblemError ? error.status === 401 : error instanceof SessionEndedError;
+      if (!over || !told) throw error;
     }
     // Not whoever has signed in meanwhile.
     if (this.user?.id === leaving) this.#http.session.clear();

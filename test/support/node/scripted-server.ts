@@ -66,6 +66,7 @@ export function serverOf(answer: (call: Call) => unknown, open: (socket: Socket)
     const token = new Headers(init?.headers).get("authorization");
     const asked = { name: `${init?.method} ${pathname}`, token, query };
     calls.push(asked);
+    init?.signal?.throwIfAborted();
     const answered = await Promise.race([
       answer(asked),
       new Promise<never>((_, reject) => {
