@@ -227,23 +227,21 @@ export class RoomConnection {
   /** Waits for events by long poll. @returns how long to wait before the next */
   async #longPoll(wait: number): Promise<number> {
     const askedAt = Date.now();
-    const before = this.#position;
-    const after = before?.after;
+    let news: boolean;
     const outdated = new AbortController();
     this.#outdate = outdated;
     try {
-      await this.#poll(wait, AbortSignal.any([this.#stop.signal, outdated.signal]));
+      news = await this.#poll(wait, AbortSignal.any([this.#stop.signal, outdated.signal]));
     } catch (error) {
       if (outdated.signal.aborted && !this.#stop.signal.aborted) return 0;
       throw error;
     }
-    const heard = !before || this.#position !== before || before.after !== after || this.#deleted;
     const waited = Date.now() - askedAt > (wait * 1000) / 2;
-    return heard || waited ? 0 : POLL_AGAIN_MS * (0.5 + Math.random() / 2);
+    return news || waited ? 0 : POLL_AGAIN_MS * (0.5 + Math.random() / 2);
   }
 
-  /** One answer by poll. */
-  async #poll(wait: number, signal = this.#stop.signal): Promise<void> {
+  /** One answer by poll. @returns whether it told something */
+  async #poll(wait: number, signal = this.#stop.signal): Promise<boolean> {
     const { http, room } = this.#options;
     await this.#token();
     const { epoch, after } = this.#position ?? {};
@@ -253,6 +251,7 @@ export class RoomConnection {
       { signal, retries: 0, timeoutMs: wait * 1000 + POLL_SLACK_MS },
     );
     for (const frame of frames) this.#receive(frame);
+    return frames.some((frame) => (frame.type === "ready" ? frame.resume !== "replayed" : true));
   }
 
   /** @throws {SessionEndedError} when nobody is signed in */

@@ -96,8 +96,8 @@ export class Http {
     const wire = { method, path: fillPath(template, path) + queryText(query), body, timeoutMs, signal };
 
     let refused: string | undefined;
-    /** Who it is sent as. A write is never sent as somebody who signs in between two attempts. */
-    let sender = this.session.current?.user.id;
+    // A write is never sent as somebody who signs in before it is done.
+    const sender = this.session.current?.user.id;
     // Whether an earlier attempt may have happened.
     let maybeDone = false;
     for (let attempt = 0; ; attempt += 1) {
@@ -106,10 +106,8 @@ export class Http {
       try {
         if (refused !== undefined) await this.session.renew(refused, signal);
         token = await this.session.token(signal);
-        const userId = this.session.current?.user.id;
-        if (method !== "GET" && sender !== undefined && userId !== sender)
+        if (method !== "GET" && sender !== undefined && this.session.current?.user.id !== sender)
           throw new SessionEndedError("The session has ended; somebody else has signed in");
-        sender = userId;
         sent = true;
         const authorization: Record<string, string> =
           token === undefined ? {} : { authorization: `Bearer ${token}` };

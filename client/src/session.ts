@@ -191,6 +191,7 @@ export class SessionKeeper {
 
   #set(session: SavedSession | null): void {
     this.#current = session;
+    // One that is under way is of the session that was.
     this.#renewing = undefined;
     if (this.#users > 0) this.#schedule();
     for (const listener of this.#listeners) listener(session);

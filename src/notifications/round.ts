@@ -180,9 +180,9 @@ function readFrames(column: string): number[] {
 }
 
 function eventOf({ row, state, frame }: Outcome, unreadCount: number): UserEvent | undefined {
+  if (frame === null) return undefined;
   // A key for each state, so that telling it twice is telling it once.
   const key = `notification:${row.id}:${state.revision}`;
-  if (frame === null) return undefined;
   if (frame !== "notify") {
     return { key, type: "notification_read", data: { ids: [row.id], unreadCount } };
   }

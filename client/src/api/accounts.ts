@@ -22,8 +22,8 @@ import { unlessAborted } from "../waiting.ts";
 export class Auth {
   readonly #http: Http;
   readonly #cookie: boolean;
-  /** The last sign-out. Its answer takes a cookie away: nobody signs in before it is here. Never rejects. */
-  #ending: Promise<void> = Promise.resolve();
+  /** Sign-outs under way. Their answers take a cookie away: nobody signs in before they are here. Never rejects. */
+  #ending: Promise<unknown> = Promise.resolve();
 
   /** @internal */
   constructor(http: Http, cookie: boolean) {
@@ -109,10 +109,7 @@ export class Auth {
     const leaving = this.user?.id;
     if (leaving === undefined) return;
     const ending = this.#http.request(name, {}, { ...options, repeatable: true });
-    this.#ending = ending.then(
-      () => undefined,
-      () => undefined,
-    );
+    this.#ending = Promise.allSettled([this.#ending, ending]);
     try {
       await ending;
     } catch (error) {
