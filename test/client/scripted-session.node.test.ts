@@ -141,6 +141,24 @@ describe("signing out", () => {
     expect(browser.auth.user?.id).toBe(2);
   });
 
+  it("is over before somebody signs in also where an earlier one is still under way", async ({ expect }) => {
+    const first = held();
+    const answers = [first.answer, new Response(null, { status: 204 })];
+    const server = serverOf(
+      ({ name }) => (name === "POST /api/auth/logout" ? answers.shift() : sessionOf(2)),
+      () => undefined,
+    );
+    const forum = server.forum();
+    const outs = [forum.auth.logout(), forum.auth.logout()];
+    await outs[1];
+    const login = forum.auth.login(CREDENTIALS);
+    await pass(1_000);
+    expect(server.callsOf("POST /api/auth/login")).toHaveLength(0);
+    first.release(new Response(null, { status: 204 }));
+    await Promise.all([...outs, login, pass(1_000)]);
+    expect(forum.auth.user?.id).toBe(2);
+  });
+
   it("does not pass for done where somebody else signed in before the server was told", async ({
     expect,
   }) => {
